@@ -1,0 +1,1 @@
+"""SymTorch: turn trained neural networks into equations."""

@@ -1,0 +1,255 @@
+"""Between trees and SymPy, and the simplification that goes through it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+
+import sympy
+
+from .errors import InputError
+from .operators import OPERATORS, Operator
+from .parsing import operators_in, sympy_number
+from .tree import Call, Constant, Node, Variable, evaluate
+
+_HEADS: Mapping[type, str] = {
+    sympy.sin: "sin",
+    sympy.cos: "cos",
+    sympy.tan: "tan",
+    sympy.asin: "asin",
+    sympy.acos: "acos",
+    sympy.atan: "atan",
+    sympy.atan2: "atan2",
+    sympy.sinh: "sinh",
+    sympy.cosh: "cosh",
+    sympy.tanh: "tanh",
+    sympy.asinh: "asinh",
+    sympy.acosh: "acosh",
+    sympy.atanh: "atanh",
+    sympy.exp: "exp",
+    sympy.log: "log",
+    sympy.erf: "erf",
+    sympy.erfc: "erfc",
+    sympy.Abs: "abs",
+    sympy.sign: "sign",
+    sympy.floor: "floor",
+    sympy.ceiling: "ceil",
+    sympy.Max: "max",
+    sympy.Min: "min",
+    sympy.Mod: "mod",
+}
+"""SymPy's own functions, and the row of the operator table each one is."""
+
+_ARITHMETIC = frozenset({"+", "-", "*", "/", "^", "neg", "inv", "square", "cube", "sqrt"})
+
+
+def to_sympy(node: Node) -> sympy.Expr:
+    """The tree as a SymPy expression over plain symbols.
+
+    >>> from symtorch.parsing import parse_tree
+    >>> to_sympy(parse_tree("square(x) + 2*x*3"))
+    x**2 + 6*x
+    """
+    return _convert(node, lambda operator: operator.sympy)
+
+
+def from_sympy(
+    expression: sympy.Expr,
+    operators: Collection[str] | None = None,
+    custom: Mapping[str, Operator] | None = None,
+) -> Node:
+    """A SymPy expression as a tree of few nodes.
+
+    >>> from symtorch.printing import exact
+    >>> exact(from_sympy(sympy.sympify("x**2 - 3*sin(y)/z - 4")))
+    'x**2 - 3*sin(y)/z - 4'
+
+    Args:
+        expression: real; functions without a row in the operator table are refused.
+        operators: names that may be used, which decides between ``square(x)``,
+            ``x**2`` and ``x*x``; None for all, preferring ``x**2``.
+        custom: operators beside the table's, met as functions of their name.
+
+    Raises:
+        InputError: a function, number or construct that no operator stands for.
+    """
+    return _FromSympy(operators, custom or {}).build(expression)
+
+
+def simplify(node: Node, complexity: Callable[[Node], int]) -> Node:
+    """The shortest equal form found: like terms merged, factors 1 and terms 0 gone.
+
+    Only the operators that the tree already uses are used, so a search's constraints
+    on operators survive; where the shorter form needs another, the tree stays.
+
+    >>> from symtorch.parsing import parse_tree
+    >>> from symtorch.printing import exact
+    >>> from symtorch.tree import walk
+    >>> tree = parse_tree("1.0*x + 0*y + x*2 + 3*(1 - 1)")
+    >>> exact(simplify(tree, lambda node: sum(1 for _ in walk(node))))
+    '3*x'
+    """
+    custom: dict[str, Operator] = {}
+
+    def opaque(operator: Operator) -> Callable[..., sympy.Expr]:
+        # Operators that SymPy would expand (sigmoid, relu, log1p, the user's own) pass
+        # through as unknown functions, and so come back as the calls they were.
+        if operator.name in _ARITHMETIC or operator.name in _HEADS.values():
+            return operator.sympy
+        custom[operator.name] = operator
+        function: Callable[..., sympy.Expr] = sympy.Function(operator.name)
+        return function
+
+    allowed = operators_in(node) | {"+", "-", "*"}
+    if "/" in allowed or "inv" in allowed or "^" in allowed:
+        allowed |= {"/"}
+    try:
+        form = _convert(node, opaque)
+        forms = [form, sympy.factor_terms(form)]
+    except (TypeError, ValueError, OverflowError, RecursionError, AttributeError):
+        return node
+    best = node
+    for form in forms:
+        try:
+            candidate = from_sympy(form, allowed, custom)
+        except InputError:
+            continue
+        if complexity(candidate) < complexity(best):
+            best = candidate
+    return best
+
+
+def _convert(node: Node, function: Callable[[Operator], Callable[..., sympy.Expr]]) -> sympy.Expr:
+    if isinstance(node, Call):
+        return function(node.operator)(*(_convert(arg, function) for arg in node.args))
+    return evaluate(node, _Symbols(), "sympy", sympy_number)
+
+
+class _Symbols(dict[str, sympy.Symbol]):
+    def __missing__(self, name: str) -> sympy.Symbol:
+        return sympy.Symbol(name)
+
+
+class _FromSympy:
+    def __init__(self, operators: Collection[str] | None, custom: Mapping[str, Operator]) -> None:
+        self.operators = operators
+        self.custom = custom
+
+    def allows(self, name: str) -> bool:
+        return self.operators is None or name in self.operators
+
+    def call(self, name: str, *args: Node) -> Node:
+        if not self.allows(name):
+            raise InputError(f"needs operator '{name}', which is not allowed here")
+        return Call(OPERATORS[name], args)
+
+    def build(self, e: sympy.Expr) -> Node:
+        if isinstance(e, sympy.Symbol):
+            return Variable(e.name)
+        if e.is_number:
+            return self.number(e)
+        if isinstance(e, sympy.Add):
+            return self.sum(e)
+        if isinstance(e, sympy.Mul):
+            return self.product(e)
+        if isinstance(e, sympy.Pow):
+            return self.power(e.base, e.exp)
+        if isinstance(e, sympy.core.function.AppliedUndef) and e.func.__name__ in self.custom:
+            return Call(self.custom[e.func.__name__], tuple(self.build(a) for a in e.args))
+        name = _HEADS.get(e.func)
+        if name is None:
+            raise InputError(f"no operator stands for SymPy's {e.func.__name__} in {e}")
+        args = [self.build(arg) for arg in e.args]
+        if name in ("max", "min"):
+            node = args[0]
+            for arg in args[1:]:
+                node = self.call(name, node, arg)
+            return node
+        if len(args) != OPERATORS[name].arity:
+            raise InputError(f"SymPy's {e.func.__name__} with {len(args)} arguments in {e}")
+        return self.call(name, *args)
+
+    def number(self, e: sympy.Expr) -> Node:
+        value = complex(e.evalf(17))
+        if value.imag != 0 or not math.isfinite(value.real):
+            raise InputError(f"not a finite real number: {e}")
+        return Constant(value.real)
+
+    def sum(self, e: sympy.Add) -> Node:
+        # Numbers come last, and a term with a plus sign first, so that no leading
+        # negation is needed.
+        terms = sorted(e.as_ordered_terms(), key=lambda term: bool(term.is_number))
+        first = next((i for i, term in enumerate(terms) if not _is_negative(term)), 0)
+        terms.insert(0, terms.pop(first))
+        node = self.build(terms[0])
+        for term in terms[1:]:
+            if _is_negative(term):
+                node = self.call("-", node, self.build(-term))
+            else:
+                node = self.call("+", node, self.build(term))
+        return node
+
+    def product(self, e: sympy.Mul) -> Node:
+        coefficient, rest = e.as_coeff_Mul()
+        above: list[Node] = []
+        below: list[Node] = []
+        for factor in rest.as_ordered_factors():
+            base, exponent = factor.as_base_exp()
+            if exponent.is_number and exponent.is_negative and base is not sympy.E:
+                below.append(self.power(base, -exponent))
+            else:
+                above.append(self.build(factor))
+        if coefficient.is_Rational and coefficient.p in (1, -1) and coefficient.q != 1:
+            below.insert(0, Constant(float(coefficient.q)))  # x/3, not 0.333*x
+            coefficient = sympy.Integer(coefficient.p)
+        negative = coefficient == -1
+        if coefficient not in (1, -1):
+            above.insert(0, self.number(coefficient))
+        if not above:
+            above.append(Constant(-1.0 if negative else 1.0))
+            negative = False
+        if negative:
+            if self.allows("neg"):
+                above[0] = self.call("neg", above[0])
+            else:
+                above.insert(0, Constant(-1.0))
+        node = self.chain(above)
+        if not below:
+            return node
+        if isinstance(node, Constant) and node.value == 1.0 and not self.allows("/"):
+            return self.call("inv", self.chain(below))
+        return self.call("/", node, self.chain(below))
+
+    def chain(self, factors: list[Node]) -> Node:
+        node = factors[0]
+        for factor in factors[1:]:
+            node = self.call("*", node, factor)
+        return node
+
+    def power(self, base: sympy.Expr, exponent: sympy.Expr) -> Node:
+        if base is sympy.E:
+            return self.call("exp", self.build(exponent))
+        if exponent.is_number and exponent.is_negative:
+            below = self.power(base, -exponent)
+            if self.allows("/"):
+                return self.call("/", Constant(1.0), below)
+            return self.call("inv", below)
+        node = self.build(base)
+        if exponent == 1:
+            return node
+        if exponent == sympy.S.Half and self.allows("sqrt"):
+            return self.call("sqrt", node)
+        named = {2: "square", 3: "cube"}.get(exponent)
+        if named and self.operators is not None and self.allows(named):
+            return self.call(named, node)
+        if self.allows("^"):
+            return self.call("^", node, self.build(exponent))
+        if exponent.is_Integer and 2 <= exponent <= 4:
+            return self.chain([node] * int(exponent))
+        if exponent.is_Rational and exponent.q == 2 and self.allows("sqrt"):
+            return self.call("sqrt", self.power(base, sympy.Integer(exponent.p)))
+        return self.call("^", node, self.build(exponent))
+
+
+def _is_negative(term: sympy.Expr) -> bool:
+    return bool(term.as_coeff_Mul()[0].is_negative)

@@ -1,0 +1,219 @@
+"""Expression: one closed-form equation, immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+import sympy
+import torch
+
+from . import algebra, parsing, printing
+from .errors import InputError, UnsupportedTypeError
+from .operators import Operator
+from .tree import (
+    Call,
+    Constant,
+    Node,
+    Variable,
+    evaluate,
+    free_constants,
+    replace_constants,
+    walk,
+)
+
+Values = TypeVar("Values", torch.Tensor, npt.NDArray[Any])
+
+
+@dataclass(frozen=True)
+class ComplexityRule:
+    """How nodes are counted: by default each operator, constant and variable is 1, as in PySR.
+
+    >>> ComplexityRule(operators={"sin": 3}).of(Expression.parse("2*sin(x)"))
+    6
+    """
+
+    operators: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    constants: int = 1
+    variables: int | Mapping[str, int] = 1
+
+    def of(self, expression: Expression | Node) -> int:
+        """The complexity of an expression or a bare tree."""
+        root = expression.root if isinstance(expression, Expression) else expression
+        return sum(self._weight(node) for node in walk(root))
+
+    def _weight(self, node: Node) -> int:
+        if isinstance(node, Constant):
+            return self.constants
+        if isinstance(node, Variable):
+            if isinstance(self.variables, int):
+                return self.variables
+            return self.variables.get(node.name, 1)
+        return self.operators.get(node.operator.name, node.operator.complexity)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One equation: a tree of operators, constants and named variables.
+
+    >>> law = Expression.parse("x0**2 + 3*sin(x4) - 4")
+    >>> law.variables, law.constants, law.complexity()
+    (('x0', 'x4'), (3.0, 4.0), 10)
+    >>> law({"x0": np.array([1.0, 2.0]), "x4": np.array([0.0, 0.0])})   # [2] -> [2]
+    array([-3.,  0.])
+    >>> law.sympy()
+    x0**2 + 3*sin(x4) - 4
+
+    Two expressions are equal when their trees are: same operators, same order, same
+    constants. Compare ``sympy.simplify(a.sympy() - b.sympy())`` for mathematical equality.
+    """
+
+    root: Node
+
+    @classmethod
+    def parse(
+        cls,
+        text: str,
+        variables: Sequence[str] | None = None,
+        operators: Mapping[str, Operator] | None = None,
+    ) -> Expression:
+        """Read an equation. The text is never executed.
+
+        >>> Expression.parse("exp(-1.97*t)*sin(pi*x)").variables
+        ('t', 'x')
+
+        Args:
+            text: Python or PySR notation; ``^`` is a power; ``pi`` and ``E`` are numbers.
+            variables: names that may occur; None allows any.
+            operators: the user's own operators by name.
+
+        Raises:
+            InputError: unknown names or operators, or anything that is not arithmetic.
+        """
+        return cls(parsing.parse_tree(text, variables, operators))
+
+    @classmethod
+    def from_sympy(
+        cls, expression: sympy.Expr, operators: Collection[str] | None = None
+    ) -> Expression:
+        """Convert from SymPy.
+
+        >>> x = sympy.Symbol("x")
+        >>> str(Expression.from_sympy(2 * x - x / 3))
+        '1.6666666666666667*x'
+
+        Args:
+            expression: real-valued.
+            operators: names that may be used; None for all.
+        """
+        return cls(algebra.from_sympy(expression, operators))
+
+    def __str__(self) -> str:
+        """Exact text: ``Expression.parse(str(e)) == e``."""
+        return printing.exact(self.root)
+
+    def __repr__(self) -> str:
+        return f"Expression({str(self)!r})"
+
+    def pretty(self, digits: int = 4) -> str:
+        """Text for reading, numbers to ``digits`` significant digits.
+
+        >>> Expression.parse("3.14159265*square(x) + -1").pretty()
+        '3.142*x**2 - 1'
+        """
+        return printing.readable(self.root, digits)
+
+    def sympy(self) -> sympy.Expr:
+        """The SymPy form, over plain symbols named like the variables."""
+        return algebra.to_sympy(self.root)
+
+    def latex(self, digits: int = 4) -> str:
+        """LaTeX, numbers to ``digits`` significant digits."""
+        rounded = self.with_constants([float(f"{c:.{digits}g}") for c in self.constants])
+        return str(sympy.latex(rounded.sympy()))
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the variables that occur, sorted by first occurrence."""
+        names = (node.name for node in walk(self.root) if isinstance(node, Variable))
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def operators(self) -> tuple[Operator, ...]:
+        """The operators that occur, by first occurrence."""
+        called = (node.operator for node in walk(self.root) if isinstance(node, Call))
+        return tuple(dict.fromkeys(called))
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """The constants that can be tuned, left to right (not integer exponents)."""
+        return tuple(free_constants(self.root))
+
+    def with_constants(self, values: Sequence[float]) -> Expression:
+        """The same form with other constants.
+
+        >>> Expression.parse("2*x + 1").with_constants([5, 6])
+        Expression('5*x + 6')
+
+        Raises:
+            InputError: not as many values as `constants`.
+        """
+        count = len(self.constants)
+        if len(values) != count:
+            raise InputError(f"'{self.pretty()}' has {count} constants; got {len(values)} values")
+        return Expression(replace_constants(self.root, iter(values)))
+
+    def complexity(self, rule: ComplexityRule | None = None) -> int:
+        """Number of nodes, or their weighted sum under a `ComplexityRule`."""
+        return (rule or ComplexityRule()).of(self)
+
+    def simplify(self, rule: ComplexityRule | None = None) -> Expression:
+        """The shortest equal form found, with no operator that was not there before."""
+        return Expression(algebra.simplify(self.root, (rule or ComplexityRule()).of))
+
+    def __call__(self, variables: Mapping[str, Values]) -> Values:
+        """Evaluate on columns, tensors or arrays alike.
+
+        >>> Expression.parse("x*y")({"x": torch.ones(3, 1), "y": torch.ones(4)}).shape
+        torch.Size([3, 4])
+
+        Args:
+            variables: a value per variable, all tensors or all arrays, broadcastable.
+
+        Raises:
+            InputError: a variable is missing.
+            UnsupportedTypeError: values are neither tensors nor arrays.
+        """
+        missing = [name for name in self.variables if name not in variables]
+        if missing:
+            raise InputError(f"'{self.pretty()}' needs {missing}; got {sorted(variables)}")
+        tensors = [isinstance(value, torch.Tensor) for value in variables.values()]
+        if any(tensors) and not all(tensors):
+            raise UnsupportedTypeError("variables mix tensors and arrays; pass one kind")
+        on_kind = _on_tensors if any(tensors) else _on_arrays
+        return cast(Values, on_kind(self.root, variables))
+
+
+def _on_tensors(root: Node, variables: Mapping[str, Any]) -> torch.Tensor:
+    example = next(iter(variables.values()))
+    shape = np.broadcast_shapes(*(value.shape for value in variables.values()))
+    result: torch.Tensor = evaluate(
+        root,
+        variables,
+        "torch",
+        lambda value: torch.tensor(value, dtype=example.dtype, device=example.device),
+    )
+    return result.expand(shape)
+
+
+def _on_arrays(root: Node, variables: Mapping[str, Any]) -> npt.NDArray[Any]:
+    arrays = {name: np.asarray(value) for name, value in variables.items()}
+    shape = np.broadcast_shapes(*(array.shape for array in arrays.values()))
+    # Outside an operator's domain the answer is nan or inf, as in torch: no warning.
+    with np.errstate(all="ignore"):
+        result = np.asarray(evaluate(root, arrays, "numpy", float))
+    return result if result.shape == shape else np.broadcast_to(result, shape).copy()

@@ -1,0 +1,357 @@
+"""Front: the Pareto front of complexity against error for one output."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import sympy
+import torch
+
+from .errors import InputError
+from .expression import Expression
+from .operators import Operator
+from .parsing import define_operator
+
+Strategy: TypeAlias = Literal["best", "score", "accuracy"]
+
+_FORMAT = "symtorch.front"
+_VERSION = 1
+
+WITHIN = 1.5
+"""PySR's rule "best" looks among equations with a loss up to this times the lowest."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An equation and how it did.
+
+    Args:
+        expression: the equation.
+        complexity: its size under the rule of the search.
+        loss: mean squared error on the rows it was fitted to.
+        validation_loss: the same on rows held out.
+        trained: whether its constants were trained after the losses were measured.
+    """
+
+    expression: Expression
+    complexity: int
+    loss: float
+    validation_loss: float
+    trained: bool = False
+
+    @property
+    def equation(self) -> str:
+        """Exact text."""
+        return str(self.expression)
+
+    @property
+    def sympy_format(self) -> sympy.Expr:
+        """SymPy form."""
+        return self.expression.sympy()
+
+
+@dataclass(frozen=True)
+class Front:
+    """Equations of one output, from simplest to most accurate.
+
+    >>> rows = [
+    ...     Candidate(Expression.parse("3"), 1, 4.0, 4.1),
+    ...     Candidate(Expression.parse("2*x"), 3, 0.01, 0.012),
+    ...     Candidate(Expression.parse("2*x + 0.001*sin(x)"), 8, 0.0099, 0.013),
+    ... ]
+    >>> front = Front.pareto(rows, variables=["x"])
+    >>> front.get_best().equation
+    '2*x'
+    >>> front.predict(np.array([[1.0], [2.0]]))   # [rows, inputs] -> [rows]
+    array([2., 4.])
+
+    Args:
+        candidates: sorted by complexity, losses falling.
+        variables: the input columns, in order.
+        loss_floor: losses below it differ by rounding only.
+    """
+
+    candidates: tuple[Candidate, ...]
+    variables: tuple[str, ...]
+    loss_floor: float = 1e-300
+
+    @classmethod
+    def pareto(
+        cls,
+        candidates: Iterable[Candidate],
+        *,
+        variables: Sequence[str],
+        loss_floor: float = 1e-300,
+    ) -> Front:
+        """Keep the candidates that no simpler or equally simple one matches.
+
+        A longer equation has to earn its place on the rows it was fitted to *and* on
+        held-out rows, so that overfits drop out.
+        """
+        kept: list[Candidate] = []
+        # Among equal losses and sizes the text decides, so that the order in which an
+        # engine found them does not show.
+        for row in sorted(
+            candidates, key=lambda c: (c.complexity, max(c.loss, loss_floor), c.equation)
+        ):
+            if not kept:
+                kept.append(row)
+                continue
+            last = kept[-1]
+            better = max(row.loss, loss_floor) < max(last.loss, loss_floor) * (1 - 1e-6)
+            holds = max(row.validation_loss, loss_floor) < max(last.validation_loss, loss_floor)
+            if row.complexity > last.complexity and better and holds:
+                kept.append(row)
+        return cls(tuple(kept), tuple(variables), loss_floor)
+
+    def __post_init__(self) -> None:
+        if not self.candidates:
+            raise InputError("a front needs at least one equation")
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self.candidates)
+
+    def __getitem__(self, index: int) -> Candidate:
+        return self.candidates[index]
+
+    @property
+    def complexities(self) -> list[int]:
+        """The complexities there are, ascending."""
+        return [row.complexity for row in self.candidates]
+
+    @property
+    def scores(self) -> list[float]:
+        """``-log(loss_i / loss_{i-1}) / (complexity_i - complexity_{i-1})``; 0 for the first.
+
+        PySR's score: how much of the loss each unit of complexity removes.
+        """
+        scores = [0.0]
+        for previous, row in zip(self.candidates, self.candidates[1:], strict=False):
+            ratio = max(row.loss, self.loss_floor) / max(previous.loss, self.loss_floor)
+            scores.append(-math.log(ratio) / (row.complexity - previous.complexity))
+        return scores
+
+    @property
+    def equations_(self) -> pd.DataFrame:
+        """PySR's table: complexity, loss, score, equation, sympy_format; and validation_loss."""
+        return pd.DataFrame(
+            {
+                "complexity": self.complexities,
+                "loss": [row.loss for row in self.candidates],
+                "score": self.scores,
+                "equation": [row.equation for row in self.candidates],
+                "sympy_format": pd.Series(
+                    [row.sympy_format for row in self.candidates], dtype=object
+                ),
+                "validation_loss": [row.validation_loss for row in self.candidates],
+            }
+        )
+
+    def get_best(self, strategy: Strategy = "best") -> Candidate:
+        """Choose an equation.
+
+        Args:
+            strategy: ``"accuracy"`` takes the lowest loss; ``"score"`` the highest score;
+                ``"best"`` the highest score among those with at most 1.5 times the
+                lowest loss (PySR's rule). Losses are those on held-out rows.
+
+        Raises:
+            InputError: another strategy.
+        """
+        losses = [max(row.validation_loss, self.loss_floor) for row in self.candidates]
+        scores = self.scores
+        match strategy:
+            case "accuracy":
+                return self.candidates[int(np.argmin(losses))]
+            case "score":
+                return self.candidates[int(np.argmax(scores))]
+            case "best":
+                among = [i for i, loss in enumerate(losses) if loss <= WITHIN * min(losses)]
+                return self.candidates[max(among, key=lambda i: scores[i])]
+        raise InputError(f"unknown strategy '{strategy}'; use 'best', 'score' or 'accuracy'")
+
+    def select(self, complexity: int | None = None, *, max_loss: float | None = None) -> Candidate:
+        """The equation of a complexity, or the simplest with at most a loss.
+
+        Args:
+            complexity: exactly this; None for `get_best`.
+            max_loss: mean squared error on held-out rows.
+
+        Raises:
+            InputError: there is none; the message lists what there is.
+        """
+        if complexity is not None and max_loss is not None:
+            raise InputError("give complexity or max_loss, not both")
+        if complexity is not None:
+            for row in self.candidates:
+                if row.complexity == complexity:
+                    return row
+            raise InputError(
+                f"no equation of complexity {complexity}; there are {self.complexities}"
+            )
+        if max_loss is not None:
+            for row in self.candidates:
+                if row.validation_loss <= max_loss:
+                    return row
+            lowest = min(row.validation_loss for row in self.candidates)
+            raise InputError(
+                f"no equation with a loss up to {max_loss}; the lowest is {lowest:.4g}"
+            )
+        return self.get_best()
+
+    def predict(
+        self, X: torch.Tensor | npt.NDArray[Any] | pd.DataFrame, complexity: int | None = None
+    ) -> Any:
+        """Evaluate an equation: [rows, inputs] -> [rows], tensor to tensor, array to array.
+
+        Args:
+            X: columns in the order of ``variables``.
+            complexity: which equation; None for `get_best`.
+
+        Raises:
+            InputError: another number of columns.
+        """
+        table = X if isinstance(X, torch.Tensor) else np.asarray(X)
+        if table.ndim != 2 or table.shape[1] != len(self.variables):
+            raise InputError(
+                f"need [rows, {len(self.variables)}] with columns {[*self.variables]}; "
+                f"got {[*table.shape]}"
+            )
+        columns = {name: table[:, i] for i, name in enumerate(self.variables)}
+        expression = self.select(complexity).expression
+        return expression(columns)  # type: ignore[type-var]
+
+    def sympy(self, complexity: int | None = None) -> sympy.Expr:
+        """SymPy form of an equation; None for `get_best`."""
+        return self.select(complexity).expression.sympy()
+
+    def latex(self, complexity: int | None = None, digits: int = 4) -> str:
+        """LaTeX of an equation; None for `get_best`."""
+        return self.select(complexity).expression.latex(digits)
+
+    def table(self, digits: int = 4, complexity: int | None = None) -> str:
+        """The front as text for reading; ``>`` marks what `get_best` chooses.
+
+        Args:
+            digits: significant digits of the numbers.
+            complexity: only the equation of this complexity.
+        """
+        best = self.get_best()
+        rows = [self.select(complexity)] if complexity is not None else self.candidates
+        scores = dict(zip(self.complexities, self.scores, strict=True))
+        lines = [f"  {'complexity':>10}  {'loss':>10}  {'held out':>10}  {'score':>7}  equation"]
+        for row in rows:
+            note = "  (trained since)" if row.trained else ""
+            lines.append(
+                f"{'>' if row is best else ' '} {row.complexity:>10}  {row.loss:>10.4g}  "
+                f"{row.validation_loss:>10.4g}  {scores[row.complexity]:>7.3f}  "
+                f"{row.expression.pretty(digits)}{note}"
+            )
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def with_expression(self, complexity: int, expression: Expression) -> Front:
+        """The front with the equation of one complexity replaced by a trained version."""
+        candidates = tuple(
+            replace(row, expression=expression, trained=True)
+            if row.complexity == complexity and row.expression != expression
+            else row
+            for row in self.candidates
+        )
+        return replace(self, candidates=candidates)
+
+    def to_json(self) -> str:
+        """Everything as JSON text; `from_json` gives an equal front back."""
+        custom = {
+            operator.definition: None
+            for row in self.candidates
+            for operator in row.expression.operators
+            if operator.definition is not None
+        }
+        return json.dumps(
+            {
+                "format": _FORMAT,
+                "version": _VERSION,
+                "variables": list(self.variables),
+                "operators": list(custom),
+                "loss_floor": self.loss_floor,
+                "rows": [
+                    {
+                        "equation": row.equation,
+                        "complexity": row.complexity,
+                        "loss": row.loss,
+                        "validation_loss": row.validation_loss,
+                        "trained": row.trained,
+                    }
+                    for row in self.candidates
+                ],
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Front:
+        """Read what `to_json` wrote. Nothing in the text is executed.
+
+        Raises:
+            InputError: not such a text, or one that was tampered with.
+        """
+        try:
+            data = json.loads(text)
+            if not isinstance(data, dict) or data.get("format") != _FORMAT:
+                raise InputError("not a saved front: its 'format' is missing or another one")
+            if data["version"] != _VERSION:
+                raise InputError(
+                    f"saved front of version {data['version']}; this symtorch reads {_VERSION}"
+                )
+            variables = tuple(_text(name) for name in data["variables"])
+            defined = (define_operator(_text(definition)) for definition in data["operators"])
+            custom = {operator.name: operator for operator in defined}
+            rows = tuple(_candidate(row, variables, custom) for row in data["rows"])
+            complexities = [row.complexity for row in rows]
+            if complexities != sorted(set(complexities)):
+                raise InputError("saved front is not sorted by complexity")
+            return cls(rows, variables, _number(data["loss_floor"]))
+        except InputError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(f"not a saved front: {error!r}") from None
+
+
+def _candidate(
+    row: dict[str, Any], variables: tuple[str, ...], custom: dict[str, Operator]
+) -> Candidate:
+    expression = Expression.parse(_text(row["equation"]), variables, custom)
+    complexity = row["complexity"]
+    if isinstance(complexity, bool) or not isinstance(complexity, int):
+        raise InputError(f"complexity must be a whole number; got {complexity!r}")
+    return Candidate(
+        expression,
+        complexity,
+        _number(row["loss"]),
+        _number(row["validation_loss"]),
+        bool(row["trained"]),
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"expected text in a saved front; got {value!r}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"expected a finite number in a saved front; got {value!r}")
+    return float(value)

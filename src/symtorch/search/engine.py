@@ -1,0 +1,93 @@
+"""What an engine is: a guest that turns a `Problem` into candidate equations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..expression import Expression
+from .options import SearchOptions
+from .problem import Problem
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a search reports while it runs.
+
+    Args:
+        fraction: share of the work or of the time spent so far, 0 to 1.
+        best_loss: lowest training loss so far, mean squared error.
+        message: what is going on, a few words.
+    """
+
+    fraction: float
+    best_loss: float
+    message: str
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A wall-clock budget that starts when it is made.
+
+    >>> Budget(60).left() > 59
+    True
+    """
+
+    seconds: float
+    started: float = field(default_factory=time.monotonic)
+
+    def left(self) -> float:
+        """Seconds left, never below 0."""
+        return max(0.0, self.started + self.seconds - time.monotonic())
+
+    def fraction(self) -> float:
+        """Share spent, 0 to 1."""
+        return 1.0 - self.left() / self.seconds
+
+
+@dataclass(frozen=True)
+class SearchRun:
+    """The circumstances of one search.
+
+    Args:
+        random_state: seed of all its randomness.
+        budget: when to stop at the latest.
+        progress: called from time to time.
+        seeds: equations to start from, where the engine can.
+    """
+
+    random_state: int
+    budget: Budget
+    progress: Callable[[Progress], None] = lambda _: None
+    seeds: Sequence[Expression] = ()
+
+
+class Engine(Protocol):
+    """A search engine.
+
+    ``search`` returns candidates in any order, good ones at every complexity; scoring
+    them, dropping dominated ones and judging on held-out rows is not its job. On
+    KeyboardInterrupt it returns what it has.
+    """
+
+    @property
+    def name(self) -> str:
+        """What users type."""
+
+    @property
+    def honours(self) -> frozenset[str]:
+        """The options it can follow; asking for another one is an error."""
+
+    def require(self) -> None:
+        """Check that it can run here.
+
+        Raises:
+            EngineUnavailableError: what is missing, how to install it, what else to use.
+        """
+
+    def search(
+        self, problem: Problem, options: SearchOptions, run: SearchRun
+    ) -> Sequence[Expression]:
+        """Find candidate equations over ``problem.names``."""

@@ -1,0 +1,205 @@
+"""SearchOptions: what users may ask of a search, in PySR's vocabulary."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import InputError, UnsupportedTypeError, did_you_mean
+from ..expression import ComplexityRule
+from ..operators import Operator, operator_named
+from ..parsing import define_operator
+
+Limits = Mapping[str, int | tuple[int, int]]
+
+
+def _empty() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Options of a search; every name is PySR's.
+
+    >>> options = SearchOptions.from_params({"unary_operators": ["gauss(x) = exp(-x^2)"]})
+    >>> [operator.name for operator in options.unary]
+    ['gauss']
+    >>> SearchOptions.from_params({"max_size": 10})
+    Traceback (most recent call last):
+    symtorch.errors.InputError: unknown search parameter 'max_size'; did you mean 'maxsize'?
+
+    Args:
+        binary_operators: names from the operator table, or definitions
+            ``"f(x, y) = ..."``.
+        unary_operators: likewise, ``"inv(x) = 1/x"``. The defaults differ from the
+            published ``inv, sin, exp``: with log, sqrt and square most textbook laws are
+            within reach.
+        maxsize: largest complexity of an equation.
+        maxdepth: deepest nesting; None for no limit but ``maxsize``.
+        niterations: how much work; a search that finishes it ends before its timeout
+            and is then the same on every run. None lets the engine decide.
+        populations: how many populations evolve (evolutionary engines); None: engine's.
+        population_size: individuals in each; None: engine's.
+        parsimony: loss an extra unit of complexity must earn; 0 for none.
+        timeout_in_seconds: wall-clock budget of the whole call; None gives
+            20 s to each output.
+        complexity_of_operators: what an operator counts, ``{"sin": 3}``; 1 otherwise.
+        complexity_of_constants: what a constant counts.
+        complexity_of_variables: what a variable counts: one number, or one per column.
+        constraints: largest complexity of an operator's arguments, ``{"sin": 5}`` or
+            ``{"^": (-1, 3)}``; -1 is no limit.
+        nested_constraints: how deep operators may nest, ``{"sin": {"sin": 0}}``.
+        select_k_features: keep only the k inputs that matter most.
+        batching: judge candidates on random batches (evolutionary engines on many rows).
+        batch_size: rows of a batch.
+    """
+
+    binary_operators: tuple[str, ...] = ("+", "-", "*", "/")
+    unary_operators: tuple[str, ...] = ("inv", "square", "sqrt", "exp", "log", "sin", "cos")
+    maxsize: int = 30
+    maxdepth: int | None = None
+    niterations: int | None = None
+    populations: int | None = None
+    population_size: int | None = None
+    parsimony: float = 0.0
+    timeout_in_seconds: float | None = None
+    complexity_of_operators: Mapping[str, int] = field(default_factory=_empty)
+    complexity_of_constants: int = 1
+    complexity_of_variables: int | tuple[int, ...] = 1
+    constraints: Limits = field(default_factory=_empty)
+    nested_constraints: Mapping[str, Mapping[str, int]] = field(default_factory=_empty)
+    select_k_features: int | None = None
+    batching: bool = False
+    batch_size: int = 50
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any] | SearchOptions | None) -> SearchOptions:
+        """Options from a user's ``sr_params``.
+
+        Raises:
+            InputError: unknown names, unknown operators, values out of range.
+        """
+        if isinstance(params, SearchOptions):
+            return params
+        given = dict(params or {})
+        known = [f.name for f in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise InputError(f"unknown search parameter '{name}'{did_you_mean(name, known)}")
+        for name in ("binary_operators", "unary_operators"):
+            if name in given:
+                given[name] = _names(name, given[name])
+        if isinstance(given.get("complexity_of_variables"), Sequence):
+            given["complexity_of_variables"] = tuple(given["complexity_of_variables"])
+        return cls(**given)
+
+    def __post_init__(self) -> None:
+        operators = {operator.name: operator for operator in (*self.binary, *self.unary)}
+        _check_arity("binary_operators", self.binary, 2)
+        _check_arity("unary_operators", self.unary, 1)
+        if not operators:
+            raise InputError("no operators: give binary_operators or unary_operators")
+        for name in ("complexity_of_operators", "constraints", "nested_constraints"):
+            for key in getattr(self, name):
+                if operator_named(key, self.custom).name not in operators:
+                    raise InputError(
+                        f"{name} names '{key}', which is not among the search's operators: "
+                        f"{', '.join(operators)}"
+                    )
+        _at_least("maxsize", self.maxsize, 1)
+        for name in ("maxdepth", "niterations", "populations", "population_size"):
+            _at_least(name, getattr(self, name), 1)
+        _at_least("select_k_features", self.select_k_features, 1)
+        _at_least("batch_size", self.batch_size, 1)
+        _at_least("complexity_of_constants", self.complexity_of_constants, 0)
+        timeout = self.timeout_in_seconds
+        if timeout is not None and not (timeout > 0 and math.isfinite(timeout)):
+            raise InputError(f"timeout_in_seconds must be positive and finite; got {timeout}")
+        if self.parsimony < 0:
+            raise InputError(f"parsimony must not be negative; got {self.parsimony}")
+
+    @property
+    def binary(self) -> tuple[Operator, ...]:
+        """The binary operators as rows of the table."""
+        return tuple(_operator(text) for text in self.binary_operators)
+
+    @property
+    def unary(self) -> tuple[Operator, ...]:
+        """The unary operators as rows of the table."""
+        return tuple(_operator(text) for text in self.unary_operators)
+
+    @property
+    def custom(self) -> Mapping[str, Operator]:
+        """The operators the user defined, by name."""
+        return {op.name: op for op in (*self.binary, *self.unary) if op.definition is not None}
+
+    def complexity_rule(self, names: Sequence[str]) -> ComplexityRule:
+        """How equations over these input columns are counted.
+
+        Raises:
+            InputError: ``complexity_of_variables`` has another number of columns.
+        """
+        weights: int | Mapping[str, int]
+        if isinstance(self.complexity_of_variables, int):
+            weights = self.complexity_of_variables
+        elif len(self.complexity_of_variables) == len(names):
+            weights = dict(zip(names, self.complexity_of_variables, strict=True))
+        else:
+            raise InputError(
+                f"complexity_of_variables has {len(self.complexity_of_variables)} entries "
+                f"for {len(names)} columns {[*names]}"
+            )
+        operators = {
+            operator_named(name, self.custom).name: int(count)
+            for name, count in self.complexity_of_operators.items()
+        }
+        return ComplexityRule(operators, self.complexity_of_constants, weights)
+
+    def changed(self) -> frozenset[str]:
+        """Names of the options that differ from their defaults."""
+        default = _DEFAULT
+        return frozenset(
+            f.name for f in fields(self) if getattr(self, f.name) != getattr(default, f.name)
+        )
+
+    def replace(self, **changes: Any) -> SearchOptions:
+        """A copy with some options changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def _names(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, Sequence) or not all(isinstance(item, str) for item in value):
+        raise UnsupportedTypeError(f"{name} must be a list of names; got {value!r}")
+    return tuple(dict.fromkeys(value))
+
+
+def _operator(text: str) -> Operator:
+    return define_operator(text) if "=" in text else operator_named(text)
+
+
+def _check_arity(option: str, operators: Sequence[Operator], arity: int) -> None:
+    for operator in operators:
+        if operator.arity != arity:
+            other = "unary_operators" if operator.arity == 1 else "binary_operators"
+            raise InputError(
+                f"'{operator.name}' takes {operator.arity} argument(s); "
+                f"it belongs in {other}, not {option}"
+            )
+
+
+def _at_least(name: str, value: int | None, least: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UnsupportedTypeError(f"{name} must be a whole number; got {value!r}")
+    if value < least:
+        raise InputError(f"{name} must be at least {least}; got {value}")
+
+
+_DEFAULT = SearchOptions()

@@ -1,0 +1,175 @@
+"""The engines by name, imported on first use, and the one call that runs them."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import torch
+
+from ..errors import EngineUnavailableError, InputError, did_you_mean
+from ..expression import ComplexityRule, Expression
+from ..front import Candidate, Front
+from ..tree import Constant
+from .engine import Budget, Engine, Progress, SearchRun
+from .limits import within_limits
+from .options import SearchOptions
+from .problem import Problem
+
+_ENGINES: dict[str, str | Callable[[], Engine]] = {
+    "operon": "symtorch.search.operon:OperonEngine",
+    "pysr": "symtorch.search.pysr:PySREngine",
+}
+
+_AUTO = ("operon",)
+"""What ``"auto"`` tries, best first."""
+
+SECONDS_PER_OUTPUT = 20.0
+"""Budget of a search whose options name none."""
+
+
+def register_engine(name: str, factory: Callable[[], Engine]) -> None:
+    """Make an engine of one's own available by name.
+
+    Args:
+        name: what users then pass as ``engine=``; an existing name is replaced.
+        factory: called without arguments on every use.
+    """
+    _ENGINES[name] = factory
+
+
+def engine_named(name: str) -> Engine:
+    """The engine of that name, ready to run.
+
+    Raises:
+        InputError: no such engine.
+        EngineUnavailableError: its software is not installed.
+    """
+    if name == "auto":
+        for candidate in _AUTO:
+            try:
+                return engine_named(candidate)
+            except EngineUnavailableError:
+                continue
+        raise EngineUnavailableError(f"none of the engines {_AUTO} can run here")
+    if name not in _ENGINES:
+        raise InputError(
+            f"unknown engine '{name}'{did_you_mean(name, _ENGINES)}; "
+            f"known: auto, {', '.join(_ENGINES)}"
+        )
+    engine = _load(name)
+    engine.require()
+    return engine
+
+
+def available_engines() -> list[str]:
+    """Names of the engines that can run here.
+
+    >>> "operon" in available_engines()
+    True
+    """
+    names = []
+    for name in _ENGINES:
+        try:
+            engine_named(name)
+        except EngineUnavailableError:
+            continue
+        names.append(name)
+    return names
+
+
+def search(
+    problem: Problem,
+    options: SearchOptions | None = None,
+    *,
+    engine: str = "auto",
+    random_state: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+) -> Front:
+    """Find equations for a problem.
+
+    >>> X = torch.rand(200, 2, dtype=torch.float64) * 4 - 2
+    >>> problem = Problem.split(X, 2.5 * X[:, 0] * X[:, 1] - 1)
+    >>> front = search(problem, SearchOptions(maxsize=9, niterations=5))
+    >>> front.get_best().expression.pretty()
+    '2.5*x0*x1 - 1'
+
+    Args:
+        problem: the table to explain.
+        options: what may occur and how long to look.
+        engine: a name, or ``"auto"`` for the best one available.
+        random_state: seed; a search that ends before its timeout gives the same front
+            on every run with the same seed.
+        progress: called with a `Progress` from time to time.
+
+    Returns:
+        The Pareto front of complexity against loss, simplest equation first.
+
+    Raises:
+        InputError: unknown engine; an option that the engine cannot honour.
+        EngineUnavailableError: the engine's software is missing.
+    """
+    options = options or SearchOptions()
+    guest = engine_named(engine)
+    check_honoured(guest, options)
+    rule = options.complexity_rule(problem.names)
+    # A constant target has one explanation; engines are spared the division by its spread.
+    candidates: Sequence[Expression] = ()
+    if not _is_constant(problem):
+        run = SearchRun(
+            random_state,
+            Budget(options.timeout_in_seconds or SECONDS_PER_OUTPUT),
+            progress or (lambda _: None),
+        )
+        candidates = guest.search(problem, options, run)
+    mean = float((problem.train.weights * problem.train.y).sum() / problem.train.weights.sum())
+    return build_front(problem, [Expression(Constant(mean)), *candidates], options, rule)
+
+
+def build_front(
+    problem: Problem,
+    candidates: Sequence[Expression],
+    options: SearchOptions,
+    rule: ComplexityRule,
+) -> Front:
+    """Score candidates on both halves of a problem and keep the Pareto-optimal ones."""
+    scored = []
+    for expression in dict.fromkeys(candidates):
+        complexity = rule.of(expression)
+        if complexity > max(options.maxsize, 1) or not within_limits(expression, options, rule):
+            continue
+        loss = problem.train.loss(problem.predict(expression, problem.train))
+        validation = problem.validation.loss(problem.predict(expression, problem.validation))
+        if math.isfinite(loss) and math.isfinite(validation):
+            scored.append(Candidate(expression, complexity, loss, validation))
+    return Front.pareto(scored, variables=problem.names, loss_floor=problem.loss_floor)
+
+
+def check_honoured(engine: Engine, options: SearchOptions) -> None:
+    """Refuse options that an engine would silently ignore.
+
+    Raises:
+        InputError: names the option and the engines that follow it.
+    """
+    for name in sorted(options.changed() - engine.honours):
+        able = [other for other in _ENGINES if name in _load(other).honours]
+        raise InputError(
+            f"engine '{engine.name}' cannot honour '{name}'; "
+            f"engines that can: {', '.join(able) or 'none'}"
+        )
+
+
+def _load(name: str) -> Engine:
+    entry = _ENGINES[name]
+    if isinstance(entry, str):
+        module, _, attribute = entry.partition(":")
+        entry = cast(Callable[[], Engine], getattr(importlib.import_module(module), attribute))
+    return entry()
+
+
+def _is_constant(problem: Problem) -> bool:
+    y = problem.train.y
+    spread = float(y.max() - y.min())
+    return spread <= 4 * problem.precision * max(float(torch.abs(y).max()), 1e-300)
