@@ -9,8 +9,9 @@ import sympy
 
 from .errors import InputError
 from .operators import OPERATORS, Operator
-from .parsing import operators_in, sympy_number
-from .tree import Call, Constant, Node, Variable, evaluate
+from .parsing import operators_in
+from .printing import readable
+from .tree import Call, Constant, Node, Variable, evaluate_sympy, sympy_number
 
 _HEADS: Mapping[type, str] = {
     sympy.sin: "sin",
@@ -40,17 +41,31 @@ _HEADS: Mapping[type, str] = {
 }
 """SymPy's own functions, and the row of the operator table each one is."""
 
+_MULTIPLIED_OUT = 12
+"""Largest integer power written as a product where ``^`` is not allowed."""
+
+_SYMPY_REFUSES = (TypeError, ValueError, ArithmeticError, RecursionError, AttributeError)
+"""What SymPy raises on forms it cannot hold: comparisons with nan, ``mod(x, 0)``, ..."""
+
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "^", "neg", "inv", "square", "cube", "sqrt"})
 
 
 def to_sympy(node: Node) -> sympy.Expr:
     """The tree as a SymPy expression over plain symbols.
 
+    Numbers beyond the range of float64 are infinite, as they are when evaluated.
+
     >>> from symtorch.parsing import parse_tree
     >>> to_sympy(parse_tree("square(x) + 2*x*3"))
     x**2 + 6*x
+
+    Raises:
+        InputError: SymPy has no such form, ``mod(x, 0)`` for example.
     """
-    return _convert(node, lambda operator: operator.sympy)
+    try:
+        return evaluate_sympy(node, _Symbols())
+    except _SYMPY_REFUSES as error:
+        raise InputError(f"SymPy cannot express '{readable(node, 4)}': {error}") from None
 
 
 def from_sympy(
@@ -73,14 +88,18 @@ def from_sympy(
     Raises:
         InputError: a function, number or construct that no operator stands for.
     """
-    return _FromSympy(operators, custom or {}).build(expression)
+    return _FromSympy(operators, custom or {}).build(_whole_numbers(expression))
 
 
-def simplify(node: Node, complexity: Callable[[Node], int]) -> Node:
+def simplify(
+    node: Node,
+    complexity: Callable[[Node], int],
+    operators: Collection[str] | None = None,
+) -> Node:
     """The shortest equal form found: like terms merged, factors 1 and terms 0 gone.
 
-    Only the operators that the tree already uses are used, so a search's constraints
-    on operators survive; where the shorter form needs another, the tree stays.
+    Only the operators that the tree already uses are used, and ``+ - *``; where the
+    shorter form needs another, the tree stays.
 
     >>> from symtorch.parsing import parse_tree
     >>> from symtorch.printing import exact
@@ -88,6 +107,10 @@ def simplify(node: Node, complexity: Callable[[Node], int]) -> Node:
     >>> tree = parse_tree("1.0*x + 0*y + x*2 + 3*(1 - 1)")
     >>> exact(simplify(tree, lambda node: sum(1 for _ in walk(node))))
     '3*x'
+
+    Args:
+        complexity: what counts as short.
+        operators: names that may be used, beside the tree's own, instead of ``+ - *``.
     """
     custom: dict[str, Operator] = {}
 
@@ -100,13 +123,11 @@ def simplify(node: Node, complexity: Callable[[Node], int]) -> Node:
         function: Callable[..., sympy.Expr] = sympy.Function(operator.name)
         return function
 
-    allowed = operators_in(node) | {"+", "-", "*"}
-    if "/" in allowed or "inv" in allowed or "^" in allowed:
-        allowed |= {"/"}
+    allowed = operators_in(node).union("+-*" if operators is None else operators)
     try:
-        form = _convert(node, opaque)
+        form = evaluate_sympy(node, _Symbols(), opaque)
         forms = [form, sympy.factor_terms(form)]
-    except (TypeError, ValueError, OverflowError, RecursionError, AttributeError):
+    except _SYMPY_REFUSES:
         return node
     best = node
     for form in forms:
@@ -117,12 +138,6 @@ def simplify(node: Node, complexity: Callable[[Node], int]) -> Node:
         if complexity(candidate) < complexity(best):
             best = candidate
     return best
-
-
-def _convert(node: Node, function: Callable[[Operator], Callable[..., sympy.Expr]]) -> sympy.Expr:
-    if isinstance(node, Call):
-        return function(node.operator)(*(_convert(arg, function) for arg in node.args))
-    return evaluate(node, _Symbols(), "sympy", sympy_number)
 
 
 class _Symbols(dict[str, sympy.Symbol]):
@@ -137,6 +152,11 @@ class _FromSympy:
 
     def allows(self, name: str) -> bool:
         return self.operators is None or name in self.operators
+
+    @property
+    def divides(self) -> bool:
+        """Whether a negative power may become a quotient."""
+        return self.allows("/") or self.allows("inv")
 
     def call(self, name: str, *args: Node) -> Node:
         if not self.allows(name):
@@ -170,7 +190,10 @@ class _FromSympy:
         return self.call(name, *args)
 
     def number(self, e: sympy.Expr) -> Node:
-        value = complex(e.evalf(17))
+        try:
+            value = complex(e.evalf(17))
+        except (TypeError, OverflowError):
+            value = complex(math.nan)
         if value.imag != 0 or not math.isfinite(value.real):
             raise InputError(f"not a finite real number: {e}")
         return Constant(value.real)
@@ -195,11 +218,13 @@ class _FromSympy:
         below: list[Node] = []
         for factor in rest.as_ordered_factors():
             base, exponent = factor.as_base_exp()
-            if exponent.is_number and exponent.is_negative and base is not sympy.E:
+            is_divisor = exponent.is_number and exponent.is_negative and base is not sympy.E
+            if is_divisor and self.divides:
                 below.append(self.power(base, -exponent))
             else:
                 above.append(self.build(factor))
-        if coefficient.is_Rational and coefficient.p in (1, -1) and coefficient.q != 1:
+        unit = coefficient.is_Rational and coefficient.p in (1, -1) and coefficient.q != 1
+        if unit and self.allows("/"):
             below.insert(0, Constant(float(coefficient.q)))  # x/3, not 0.333*x
             coefficient = sympy.Integer(coefficient.p)
         negative = coefficient == -1
@@ -213,12 +238,11 @@ class _FromSympy:
                 above[0] = self.call("neg", above[0])
             else:
                 above.insert(0, Constant(-1.0))
+        if below and not self.allows("/"):
+            inverse = self.call("inv", self.chain(below))
+            return inverse if above == [Constant(1.0)] else self.chain([*above, inverse])
         node = self.chain(above)
-        if not below:
-            return node
-        if isinstance(node, Constant) and node.value == 1.0 and not self.allows("/"):
-            return self.call("inv", self.chain(below))
-        return self.call("/", node, self.chain(below))
+        return self.call("/", node, self.chain(below)) if below else node
 
     def chain(self, factors: list[Node]) -> Node:
         node = factors[0]
@@ -229,7 +253,7 @@ class _FromSympy:
     def power(self, base: sympy.Expr, exponent: sympy.Expr) -> Node:
         if base is sympy.E:
             return self.call("exp", self.build(exponent))
-        if exponent.is_number and exponent.is_negative:
+        if exponent.is_number and exponent.is_negative and self.divides:
             below = self.power(base, -exponent)
             if self.allows("/"):
                 return self.call("/", Constant(1.0), below)
@@ -237,18 +261,30 @@ class _FromSympy:
         node = self.build(base)
         if exponent == 1:
             return node
-        if exponent == sympy.S.Half and self.allows("sqrt"):
-            return self.call("sqrt", node)
         named = {2: "square", 3: "cube"}.get(exponent)
         if named and self.operators is not None and self.allows(named):
             return self.call(named, node)
+        halved = exponent.is_Rational and exponent.q == 2 and self.allows("sqrt")
+        if halved and (exponent.p == 1 or not self.allows("^")):
+            return self.call("sqrt", self.power(base, sympy.Integer(exponent.p)))
         if self.allows("^"):
             return self.call("^", node, self.build(exponent))
-        if exponent.is_Integer and 2 <= exponent <= 4:
-            return self.chain([node] * int(exponent))
-        if exponent.is_Rational and exponent.q == 2 and self.allows("sqrt"):
-            return self.call("sqrt", self.power(base, sympy.Integer(exponent.p)))
+        if exponent.is_Integer and 2 <= exponent <= _MULTIPLIED_OUT:
+            return self.multiplied(base, int(exponent))
         return self.call("^", node, self.build(exponent))
+
+    def multiplied(self, base: sympy.Expr, exponent: int) -> Node:
+        """A power without ``^``, by squaring and cubing where that is allowed."""
+        for name, divisor in (("square", 2), ("cube", 3)):
+            if exponent % divisor == 0 and self.allows(name):
+                return self.call(name, self.power(base, sympy.Integer(exponent // divisor)))
+        return self.chain([self.power(base, sympy.Integer(exponent - 1)), self.build(base)])
+
+
+def _whole_numbers(expression: sympy.Expr) -> sympy.Expr:
+    """Floats that are whole as integers: SymPy keeps ``1.0*x``, and drops ``1*x``."""
+    whole = {f: sympy_number(float(f)) for f in expression.atoms(sympy.Float)}
+    return expression.xreplace({f: n for f, n in whole.items() if n.is_Integer})
 
 
 def _is_negative(term: sympy.Expr) -> bool:

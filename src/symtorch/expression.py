@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -37,7 +37,7 @@ class ComplexityRule:
     6
     """
 
-    operators: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    operators: Mapping[str, int] = field(default_factory=dict)
     constants: int = 1
     variables: int | Mapping[str, int] = 1
 
@@ -133,8 +133,14 @@ class Expression:
 
     def latex(self, digits: int = 4) -> str:
         """LaTeX, numbers to ``digits`` significant digits."""
-        rounded = self.with_constants([float(f"{c:.{digits}g}") for c in self.constants])
-        return str(sympy.latex(rounded.sympy()))
+
+        def rounded(value: float) -> float:
+            return float(f"{value:.{digits}g}")
+
+        form = self.with_constants([rounded(c) for c in self.constants]).sympy()
+        # SymPy multiplies constants with each other, which brings new digits.
+        floats = {f: sympy.Float(rounded(float(f)), digits) for f in form.atoms(sympy.Float)}
+        return str(sympy.latex(form.xreplace(floats)))
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -171,9 +177,19 @@ class Expression:
         """Number of nodes, or their weighted sum under a `ComplexityRule`."""
         return (rule or ComplexityRule()).of(self)
 
-    def simplify(self, rule: ComplexityRule | None = None) -> Expression:
-        """The shortest equal form found, with no operator that was not there before."""
-        return Expression(algebra.simplify(self.root, (rule or ComplexityRule()).of))
+    def simplify(
+        self, rule: ComplexityRule | None = None, operators: Collection[str] | None = None
+    ) -> Expression:
+        """The shortest equal form found, or this one where there is none shorter.
+
+        >>> Expression.parse("1.0*x + 0*y + x*2 + 3*(1 - 1)").simplify()
+        Expression('3*x')
+
+        Args:
+            rule: what counts as short; every node 1 by default.
+            operators: names that may be used beside those it has; ``+ - *`` by default.
+        """
+        return Expression(algebra.simplify(self.root, (rule or ComplexityRule()).of, operators))
 
     def __call__(self, variables: Mapping[str, Values]) -> Values:
         """Evaluate on columns, tensors or arrays alike.
@@ -183,10 +199,13 @@ class Expression:
 
         Args:
             variables: a value per variable, all tensors or all arrays, broadcastable.
+                More than needed are fine; they count for the shape. The result has
+                their floating type, whole numbers are taken as the default one.
 
         Raises:
-            InputError: a variable is missing.
-            UnsupportedTypeError: values are neither tensors nor arrays.
+            InputError: a variable is missing, or shapes do not broadcast.
+            UnsupportedTypeError: values that are not real numbers, or tensors and arrays
+                mixed.
         """
         missing = [name for name in self.variables if name not in variables]
         if missing:
@@ -194,26 +213,43 @@ class Expression:
         tensors = [isinstance(value, torch.Tensor) for value in variables.values()]
         if any(tensors) and not all(tensors):
             raise UnsupportedTypeError("variables mix tensors and arrays; pass one kind")
+        try:
+            shape = np.broadcast_shapes(*(np.shape(value) for value in variables.values()))
+        except ValueError:
+            shapes = {name: [*np.shape(value)] for name, value in variables.items()}
+            raise InputError(f"variables do not broadcast: {shapes}") from None
         on_kind = _on_tensors if any(tensors) else _on_arrays
-        return cast(Values, on_kind(self.root, variables))
+        return cast(Values, on_kind(self.root, variables, shape))
 
 
-def _on_tensors(root: Node, variables: Mapping[str, Any]) -> torch.Tensor:
-    example = next(iter(variables.values()))
-    shape = np.broadcast_shapes(*(value.shape for value in variables.values()))
+def _on_tensors(
+    root: Node, variables: Mapping[str, torch.Tensor], shape: tuple[int, ...]
+) -> torch.Tensor:
+    dtype = functools.reduce(torch.promote_types, (v.dtype for v in variables.values()))
+    if dtype.is_complex:
+        raise UnsupportedTypeError("variables are complex; equations are over real numbers")
+    if not dtype.is_floating_point:
+        dtype = torch.get_default_dtype()
+    device = next(iter(variables.values())).device
+    columns = {name: value.to(dtype) for name, value in variables.items()}
     result: torch.Tensor = evaluate(
-        root,
-        variables,
-        "torch",
-        lambda value: torch.tensor(value, dtype=example.dtype, device=example.device),
+        root, columns, "torch", lambda value: torch.tensor(value, dtype=dtype, device=device)
     )
-    return result.expand(shape)
+    # A copy, for an expanded tensor cannot be written to.
+    return result if result.shape == shape else result.expand(shape).clone()
 
 
-def _on_arrays(root: Node, variables: Mapping[str, Any]) -> npt.NDArray[Any]:
+def _on_arrays(
+    root: Node, variables: Mapping[str, npt.ArrayLike], shape: tuple[int, ...]
+) -> npt.NDArray[Any]:
     arrays = {name: np.asarray(value) for name, value in variables.items()}
-    shape = np.broadcast_shapes(*(array.shape for array in arrays.values()))
+    dtype = np.result_type(*arrays.values()) if arrays else np.dtype(np.float64)
+    if dtype.kind not in "fiub":
+        raise UnsupportedTypeError(f"variables are of type {dtype}; need real numbers")
+    if dtype.kind != "f":
+        dtype = np.dtype(np.float64)
+    columns = {name: array.astype(dtype, copy=False) for name, array in arrays.items()}
     # Outside an operator's domain the answer is nan or inf, as in torch: no warning.
     with np.errstate(all="ignore"):
-        result = np.asarray(evaluate(root, arrays, "numpy", float))
+        result = np.asarray(evaluate(root, columns, "numpy", dtype.type), dtype)
     return result if result.shape == shape else np.broadcast_to(result, shape).copy()

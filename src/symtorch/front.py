@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ import torch
 from .errors import InputError
 from .expression import Expression
 from .operators import Operator
-from .parsing import define_operator
+from .parsing import check_names, define_operator
 
 Strategy: TypeAlias = Literal["best", "score", "accuracy"]
 
@@ -76,6 +77,10 @@ class Front:
         candidates: sorted by complexity, losses falling.
         variables: the input columns, in order.
         loss_floor: losses below it differ by rounding only.
+
+    Raises:
+        InputError: no candidates, or not sorted; names that cannot be variables, or
+            equations over other names.
     """
 
     candidates: tuple[Candidate, ...]
@@ -93,13 +98,15 @@ class Front:
         """Keep the candidates that no simpler or equally simple one matches.
 
         A longer equation has to earn its place on the rows it was fitted to *and* on
-        held-out rows, so that overfits drop out.
+        held-out rows, so that overfits drop out. Candidates without a finite loss on
+        both are left out.
         """
         kept: list[Candidate] = []
         # Among equal losses and sizes the text decides, so that the order in which an
         # engine found them does not show.
+        finite = [c for c in candidates if math.isfinite(c.loss + c.validation_loss)]
         for row in sorted(
-            candidates, key=lambda c: (c.complexity, max(c.loss, loss_floor), c.equation)
+            finite, key=lambda c: (c.complexity, max(c.loss, loss_floor), c.equation)
         ):
             if not kept:
                 kept.append(row)
@@ -113,7 +120,20 @@ class Front:
 
     def __post_init__(self) -> None:
         if not self.candidates:
-            raise InputError("a front needs at least one equation")
+            raise InputError("a front needs at least one equation with a finite loss")
+        if not self.loss_floor > 0:
+            raise InputError(f"loss_floor must be positive; got {self.loss_floor}")
+        if any(a >= b for a, b in itertools.pairwise(self.complexities)):
+            raise InputError(f"a front is sorted by complexity; got {self.complexities}")
+        custom = [op.name for row in self for op in row.expression.operators if op.definition]
+        check_names(self.variables, custom)
+        for row in self:
+            for name in row.expression.variables:
+                if name not in self.variables:
+                    raise InputError(
+                        f"equation '{row.expression.pretty()}' uses '{name}', which is not "
+                        f"among the inputs {[*self.variables]}"
+                    )
 
     def __len__(self) -> int:
         return len(self.candidates)
@@ -215,12 +235,15 @@ class Front:
         """Evaluate an equation: [rows, inputs] -> [rows], tensor to tensor, array to array.
 
         Args:
-            X: columns in the order of ``variables``.
+            X: columns in the order of ``variables``; a DataFrame that has columns of these
+                names is read by name, whatever their order.
             complexity: which equation; None for `get_best`.
 
         Raises:
             InputError: another number of columns.
         """
+        if isinstance(X, pd.DataFrame) and set(self.variables) <= set(X.columns):
+            X = X[list(self.variables)]
         table = X if isinstance(X, torch.Tensor) else np.asarray(X)
         if table.ndim != 2 or table.shape[1] != len(self.variables):
             raise InputError(
@@ -263,7 +286,12 @@ class Front:
         return self.table()
 
     def with_expression(self, complexity: int, expression: Expression) -> Front:
-        """The front with the equation of one complexity replaced by a trained version."""
+        """The front with the equation of one complexity replaced by a trained version.
+
+        Raises:
+            InputError: there is no equation of that complexity.
+        """
+        self.select(complexity)
         candidates = tuple(
             replace(row, expression=expression, trained=True)
             if row.complexity == complexity and row.expression != expression
@@ -316,12 +344,12 @@ class Front:
                     f"saved front of version {data['version']}; this symtorch reads {_VERSION}"
                 )
             variables = tuple(_text(name) for name in data["variables"])
-            defined = (define_operator(_text(definition)) for definition in data["operators"])
+            defined = [define_operator(_text(definition)) for definition in data["operators"]]
             custom = {operator.name: operator for operator in defined}
+            if len(custom) < len(defined):
+                raise InputError("saved front defines an operator twice")
+            check_names(variables, custom)
             rows = tuple(_candidate(row, variables, custom) for row in data["rows"])
-            complexities = [row.complexity for row in rows]
-            if complexities != sorted(set(complexities)):
-                raise InputError("saved front is not sorted by complexity")
             return cls(rows, variables, _number(data["loss_floor"]))
         except InputError:
             raise
@@ -333,15 +361,13 @@ def _candidate(
     row: dict[str, Any], variables: tuple[str, ...], custom: dict[str, Operator]
 ) -> Candidate:
     expression = Expression.parse(_text(row["equation"]), variables, custom)
-    complexity = row["complexity"]
-    if isinstance(complexity, bool) or not isinstance(complexity, int):
+    complexity, trained = row["complexity"], row["trained"]
+    if isinstance(complexity, bool) or not isinstance(complexity, int) or complexity < 0:
         raise InputError(f"complexity must be a whole number; got {complexity!r}")
+    if not isinstance(trained, bool):
+        raise InputError(f"expected true or false for 'trained'; got {trained!r}")
     return Candidate(
-        expression,
-        complexity,
-        _number(row["loss"]),
-        _number(row["validation_loss"]),
-        bool(row["trained"]),
+        expression, complexity, _loss(row["loss"]), _loss(row["validation_loss"]), trained
     )
 
 
@@ -354,4 +380,10 @@ def _text(value: Any) -> str:
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InputError(f"expected a finite number in a saved front; got {value!r}")
+    return float(value)
+
+
+def _loss(value: Any) -> float:
+    if _number(value) < 0:
+        raise InputError(f"a loss in a saved front is negative: {value!r}")
     return float(value)

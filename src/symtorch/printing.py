@@ -56,7 +56,8 @@ class _Printer:
             return node.name, _ATOM
         if isinstance(node, Constant):
             text = self.number(node.value)
-            # A negative number binds like a sum, so that it is bracketed in any operand.
+            # A negative number is bracketed in any operand but the first one of a sum,
+            # product or quotient, where the parser takes the sign for the number's own.
             return text, 0 if text.startswith("-") else _ATOM
         name, args = node.operator.name, node.args
         if self.readable and name in _READABLE:
@@ -80,7 +81,7 @@ class _Printer:
         if name == "^":  # binds to the right: (a**b)**c needs brackets, a**(b**c) gets them too
             first, second = self.print(left, precedence + 1), self.print(right, precedence + 1)
             return f"{first}**{second}", precedence
-        first = self.print(left, precedence)
+        first = self.print(left, 0 if isinstance(left, Constant) else precedence)
         # The parser groups to the left, so an operand of equal strength on the right
         # is bracketed even where the arithmetic would not need it.
         second = self.print(right, precedence + 1)
@@ -92,10 +93,17 @@ class _Printer:
 def _turn_sign(name: str, right: Node) -> tuple[str, Node]:
     """``a + -2*b`` reads as ``a - 2*b``."""
     flipped = "-" if name == "+" else "+"
-    if isinstance(right, Constant) and right.value < 0:
-        return flipped, Constant(-right.value)
-    if isinstance(right, Call) and right.operator.name in "*/" and len(right.args) == 2:
-        head = right.args[0]
-        if isinstance(head, Constant) and head.value < 0:
-            return flipped, Call(right.operator, (Constant(-head.value), right.args[1]))
-    return name, right
+    positive = _without_sign(right)
+    return (name, right) if positive is None else (flipped, positive)
+
+
+def _without_sign(node: Node) -> Node | None:
+    """The node without the minus sign it starts with; None where there is none."""
+    if isinstance(node, Constant):
+        return Constant(-node.value) if node.value < 0 else None
+    if isinstance(node, Call) and node.operator.name == "neg":
+        return node.args[0]
+    if isinstance(node, Call) and node.operator.name in ("*", "/"):
+        head = _without_sign(node.args[0])
+        return None if head is None else Call(node.operator, (head, node.args[1]))
+    return None

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+import sympy
+
 from .operators import Operator
 
 
@@ -33,7 +36,7 @@ class Call:
 
 Node: TypeAlias = Constant | Variable | Call
 
-Backend: TypeAlias = Literal["torch", "numpy", "sympy"]
+Backend: TypeAlias = Literal["torch", "numpy"]
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -99,10 +102,10 @@ def evaluate(
     backend: Backend,
     constant: Callable[[float], Any],
 ) -> Any:
-    """Evaluate a tree with one of the operator table's three meanings.
+    """Evaluate a tree on numbers; see `evaluate_sympy` for symbols.
 
     Args:
-        variables: value of each variable; tensors, arrays or SymPy expressions.
+        variables: value of each variable, tensors or arrays.
         backend: which of the operators' functions to call.
         constant: turns a number into a value of that backend.
     """
@@ -112,3 +115,49 @@ def evaluate(
         return variables[node.name]
     args: Sequence[Any] = [evaluate(arg, variables, backend, constant) for arg in node.args]
     return getattr(node.operator, backend)(*args)
+
+
+_EXACT_BITS = 256
+"""Longest exact integer, and largest exact exponent, that SymPy is given to work with."""
+
+
+def evaluate_sympy(
+    node: Node,
+    variables: Mapping[str, sympy.Expr],
+    meaning: Callable[[Operator], Callable[..., sympy.Expr]] = lambda operator: operator.sympy,
+) -> sympy.Expr:
+    """Evaluate a tree on SymPy expressions.
+
+    SymPy works integers out exactly, and ``9**9**9`` has 369 million digits. Numbers that
+    leave the range of float64 are therefore what they are in float64, 0 or infinity, and
+    integers that grow too long become floats.
+
+    Args:
+        variables: SymPy expression of each variable.
+        meaning: what stands for an operator; its SymPy function by default.
+    """
+    if isinstance(node, Constant):
+        return sympy_number(node.value)
+    if isinstance(node, Variable):
+        return variables[node.name]
+    args = [evaluate_sympy(arg, variables, meaning) for arg in node.args]
+    function = meaning(node.operator)
+    if node.operator.name == "^" and args[1].is_Integer and abs(args[1]) > _EXACT_BITS:
+        args[1] = sympy.Float(args[1])
+    if not all(arg.is_number for arg in args):
+        return function(*args)
+    with np.errstate(all="ignore"):
+        value = float(node.operator.numpy(*(np.float64(arg) for arg in args)))
+    if not 1e-300 < abs(value) < 1e300:
+        return sympy_number(value)
+    exact = function(*args)
+    if exact.is_Rational and max(exact.p.bit_length(), exact.q.bit_length()) > _EXACT_BITS:
+        return sympy.Float(value)
+    return exact
+
+
+def sympy_number(value: float) -> sympy.Expr:
+    """Integers as exact integers, so that ``x**2.0`` is a square; others as floats."""
+    if value.is_integer() and abs(value) < 1e15:
+        return sympy.Integer(int(value))
+    return sympy.Float(value)

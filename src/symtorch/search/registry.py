@@ -153,7 +153,7 @@ def check_honoured(engine: Engine, options: SearchOptions) -> None:
     Raises:
         InputError: names the option and the engines that follow it.
     """
-    for name in sorted(options.changed() - engine.honours):
+    for name in sorted(options.changed() - engine.honours - {"timeout_in_seconds"}):
         able = [other for other in _ENGINES if name in _load(other).honours]
         raise InputError(
             f"engine '{engine.name}' cannot honour '{name}'; "

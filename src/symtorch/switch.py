@@ -1,0 +1,135 @@
+"""Switch: the equations in the place of a block, for all or some of its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from .expression import Expression
+from .features import Features
+from .front import Front
+from .layer import SymbolicLayer
+from .layout import Layout, named_arguments, read_inputs, read_output, write_output
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What was found for one output: its front, and the variables it is written in."""
+
+    front: Front
+    features: Features
+
+
+class Switch(nn.Module):
+    """Computes the chosen outputs of a block from equations, in the block's own shapes.
+
+    Args:
+        distilled: by output.
+        chosen: complexity of the equation in force, by output.
+        layout: of the block's calls.
+        name: of the block, for messages.
+        trainable_constants: as for `SymbolicLayer`.
+        device: of the constants.
+        dtype: of trainable constants.
+    """
+
+    def __init__(
+        self,
+        distilled: Mapping[int, Distilled],
+        chosen: Mapping[int, int],
+        layout: Layout,
+        name: str,
+        *,
+        trainable_constants: bool = False,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.chosen = dict(chosen)
+        self.layout = layout
+        self.block_name = name
+        self.trainable_constants = trainable_constants
+        # Outputs written in the same variables share one layer, so that what their
+        # equations have in common is computed once.
+        self._features: list[Features] = []
+        self._dims: list[list[int]] = []
+        for dim in sorted(chosen):
+            features = distilled[dim].features
+            if features not in self._features:
+                self._features.append(features)
+                self._dims.append([])
+            self._dims[self._features.index(features)].append(dim)
+        self.layers = nn.ModuleList(
+            SymbolicLayer(
+                [distilled[dim].front.select(chosen[dim]).expression for dim in dims],
+                features.names,
+                trainable_constants=trainable_constants,
+                device=device,
+                dtype=dtype,
+            )
+            for features, dims in zip(self._features, self._dims, strict=True)
+        )
+        order = torch.tensor([dim for dims in self._dims for dim in dims], device=device)
+        self.register_buffer("order", order, persistent=False)
+        self._sorted = order.tolist() == list(range(layout.output.width))
+        self._complete = len(order) == layout.output.width
+
+    order: torch.Tensor
+
+    @property
+    def expressions(self) -> dict[int, Expression]:
+        """The equations in force by output, trained constants included."""
+        return {
+            dim: expression
+            for dims, layer in zip(self._dims, self.layers, strict=True)
+            for dim, expression in zip(dims, _layer(layer).expressions, strict=True)
+        }
+
+    def evaluate(self, table: torch.Tensor) -> torch.Tensor:
+        """The chosen outputs from the block's columns: [rows, columns] -> [rows, chosen].
+
+        Outputs come in the order of ``self.order``.
+        """
+        parts = [
+            layer(features(table))
+            for features, layer in zip(self._features, self.layers, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+
+    def forward(
+        self,
+        run_block: Callable[..., Any],
+        signature: Any,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """Answer a call of the block.
+
+        Args:
+            run_block: the block, called only for what no equation covers.
+            signature: of its forward, from `signature_of`.
+            args: of the call.
+            kwargs: of the call.
+        """
+        arguments = named_arguments(signature, args, kwargs)
+        table, lead = read_inputs(self.layout.inputs, arguments, self.block_name)
+        if self._complete and self.layout.output.path is None:
+            values = self.evaluate(table)
+            if not self._sorted:
+                values = values[:, self.order.argsort()]
+            return write_output(self.layout, values, lead, None)
+        # Read before the block runs: it may overwrite its input in place.
+        values = self.evaluate(table)
+        whole = run_block(*args, **kwargs)
+        original = read_output(self.layout, whole, self.block_name)
+        mixed = original.index_copy(-1, self.order, values.to(original.dtype))
+        return write_output(self.layout, mixed, lead, whole)
+
+
+def _layer(module: nn.Module) -> SymbolicLayer:
+    assert isinstance(module, SymbolicLayer)
+    return module
