@@ -4,42 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-
-import sympy
+from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
+from .lazy import LazyModule
 from .operators import OPERATORS, Operator
 from .parsing import operators_in
 from .printing import readable
 from .tree import Call, Constant, Node, Variable, evaluate_sympy, sympy_number
 
-_HEADS: Mapping[type, str] = {
-    sympy.sin: "sin",
-    sympy.cos: "cos",
-    sympy.tan: "tan",
-    sympy.asin: "asin",
-    sympy.acos: "acos",
-    sympy.atan: "atan",
-    sympy.atan2: "atan2",
-    sympy.sinh: "sinh",
-    sympy.cosh: "cosh",
-    sympy.tanh: "tanh",
-    sympy.asinh: "asinh",
-    sympy.acosh: "acosh",
-    sympy.atanh: "atanh",
-    sympy.exp: "exp",
-    sympy.log: "log",
-    sympy.erf: "erf",
-    sympy.erfc: "erfc",
-    sympy.Abs: "abs",
-    sympy.sign: "sign",
-    sympy.floor: "floor",
-    sympy.ceiling: "ceil",
-    sympy.Max: "max",
-    sympy.Min: "min",
-    sympy.Mod: "mod",
+if TYPE_CHECKING:
+    import sympy
+else:
+    sympy = LazyModule("sympy")
+
+_HEADS: Mapping[str, str] = {
+    **{
+        name: name
+        for name in (
+            *("sin", "cos", "tan", "asin", "acos", "atan", "atan2"),
+            *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
+            *("exp", "log", "erf", "erfc", "sign", "floor"),
+        )
+    },
+    "Abs": "abs",
+    "ceiling": "ceil",
+    "Max": "max",
+    "Min": "min",
+    "Mod": "mod",
 }
-"""SymPy's own functions, and the row of the operator table each one is."""
+"""SymPy's own functions by name, and the row of the operator table each one is."""
 
 _MULTIPLIED_OUT = 12
 """Largest integer power written as a product where ``^`` is not allowed."""
@@ -47,7 +41,10 @@ _MULTIPLIED_OUT = 12
 _SYMPY_REFUSES = (TypeError, ValueError, ArithmeticError, RecursionError, AttributeError)
 """What SymPy raises on forms it cannot hold: comparisons with nan, ``mod(x, 0)``, ..."""
 
-_ARITHMETIC = frozenset({"+", "-", "*", "/", "^", "neg", "inv", "square", "cube", "sqrt"})
+_TRANSPARENT = frozenset(
+    {"+", "-", "*", "/", "^", "neg", "inv", "square", "cube", "sqrt"}
+) | frozenset(_HEADS.values()) - {"mod"}
+"""Operators that come back from SymPy as themselves, and may be simplified in it."""
 
 
 def to_sympy(node: Node) -> sympy.Expr:
@@ -115,9 +112,9 @@ def simplify(
     custom: dict[str, Operator] = {}
 
     def opaque(operator: Operator) -> Callable[..., sympy.Expr]:
-        # Operators that SymPy would expand (sigmoid, relu, log1p, the user's own) pass
+        # Operators that SymPy would expand (sigmoid, relu, mod, the user's own) pass
         # through as unknown functions, and so come back as the calls they were.
-        if operator.name in _ARITHMETIC or operator.name in _HEADS.values():
+        if operator.name in _TRANSPARENT:
             return operator.sympy
         custom[operator.name] = operator
         function: Callable[..., sympy.Expr] = sympy.Function(operator.name)
@@ -140,7 +137,7 @@ def simplify(
     return best
 
 
-class _Symbols(dict[str, sympy.Symbol]):
+class _Symbols(dict[str, Any]):
     def __missing__(self, name: str) -> sympy.Symbol:
         return sympy.Symbol(name)
 
@@ -174,10 +171,13 @@ class _FromSympy:
             return self.product(e)
         if isinstance(e, sympy.Pow):
             return self.power(e.base, e.exp)
-        if isinstance(e, sympy.core.function.AppliedUndef) and e.func.__name__ in self.custom:
+        unknown = isinstance(e, sympy.core.function.AppliedUndef)
+        if unknown and e.func.__name__ in self.custom:
             return Call(self.custom[e.func.__name__], tuple(self.build(a) for a in e.args))
-        name = _HEADS.get(e.func)
-        if name is None:
+        if isinstance(e, sympy.Piecewise):
+            return self.step(e)
+        name = _HEADS.get(e.func.__name__)
+        if name is None or unknown:
             raise InputError(f"no operator stands for SymPy's {e.func.__name__} in {e}")
         args = [self.build(arg) for arg in e.args]
         if name in ("max", "min"):
@@ -188,6 +188,16 @@ class _FromSympy:
         if len(args) != OPERATORS[name].arity:
             raise InputError(f"SymPy's {e.func.__name__} with {len(args)} arguments in {e}")
         return self.call(name, *args)
+
+    def step(self, e: sympy.Piecewise) -> Node:
+        (value, condition), *others = e.args
+        strict = isinstance(condition, sympy.StrictGreaterThan | sympy.StrictLessThan)
+        if not strict or others != [sympy.functions.elementary.piecewise.ExprCondPair(0, True)]:
+            raise InputError(f"no operator stands for {e}; only 'y where x > 0, else 0' has one")
+        more, less = condition.gts, condition.lts
+        if value == 1:
+            return self.call("greater", self.build(more), self.build(less))
+        return self.call("cond", self.build(more - less), self.build(value))
 
     def number(self, e: sympy.Expr) -> Node:
         try:

@@ -1,4 +1,4 @@
-"""Finding the blocks of a model by name."""
+"""The blocks of a model: finding them by name, and functions dressed as such."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ from typing import Any
 from torch import nn
 
 from .errors import InputError, UnsupportedTypeError, did_you_mean
+
+
+class FunctionBlock(nn.Module):
+    """A function dressed as a module, so that hooks can watch it."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        return self.function(*args, **kwargs)
 
 
 def find_blocks(

@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 
-from .blocks import find_blocks
+from .blocks import FunctionBlock, find_blocks
 from .errors import InputError, StateError, UnsupportedTypeError
 from .layout import (
     InputLayout,
     Layout,
     LayoutRequest,
     OutputLayout,
+    as_tensor,
     named_arguments,
     plan_inputs,
     plan_output,
@@ -29,17 +29,24 @@ from .layout import (
     read_output,
     signature_of,
 )
+from .lazy import LazyModule
 from .preserve import evaluating, seeded
 from .reservoir import Reservoir
 
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = LazyModule("pandas")
+
 Data: TypeAlias = Any
 """A tensor, an array, a tuple (positional inputs), a dict (keyword inputs), or an
-iterable of such batches, a DataLoader for example."""
+iterable of such batches, a DataLoader for example. A model that is an `nn.Module` is
+handed arrays as tensors of its parameters' type and device."""
 
 _FORMAT = "symtorch.recording.1"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recording:
     """What one block did: a table of inputs and the table of outputs that belongs to it.
 
@@ -113,11 +120,18 @@ class Recording:
             raise
         except Exception as error:  # unpickling raises anything; all of it means the same
             raise InputError(f"{path} is not a saved recording: {error}") from None
-        expected = (len(index), len(layout.inputs.names)), (len(index), layout.output.width)
+        if not all(isinstance(table, torch.Tensor) for table in (inputs, outputs, index)):
+            raise InputError(f"{path} is not a saved recording: its tables are no tensors")
+        expected = (len(index), layout.inputs.count), (len(index), layout.output.width)
         if (tuple(inputs.shape), tuple(outputs.shape)) != expected:
             raise InputError(
                 f"{path}: tables {[*inputs.shape]}, {[*outputs.shape]} do not fit the layout"
             )
+        numbered = index.dtype == torch.int64 and (
+            not len(index) or 0 <= int(index.min()) <= int(index.max()) < recording.rows_seen
+        )
+        if not numbered:
+            raise InputError(f"{path}: its row numbers are not those of {recording.rows_seen} rows")
         return recording
 
 
@@ -192,6 +206,9 @@ def run_recorders(
         batches = 0
         for batch in batches_of(data):
             args, kwargs = call_of(batch if input_of is None else input_of(batch))
+            if isinstance(model, nn.Module) and not isinstance(model, FunctionBlock):
+                args = tuple(_as_the_models(value, model) for value in args)
+                kwargs = {key: _as_the_models(value, model) for key, value in kwargs.items()}
             model(*args, **kwargs)
             batches += 1
     if not batches:
@@ -219,6 +236,17 @@ def call_of(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(batch, tuple | list):
         return tuple(batch), {}
     return (batch,), {}
+
+
+def _as_the_models(value: Any, model: nn.Module) -> Any:
+    """An array as a tensor that a model can take; anything else as it is."""
+    if not isinstance(value, np.ndarray | pd.DataFrame):
+        return value
+    tensor = as_tensor(value)
+    like = next((p for p in model.parameters() if p.is_floating_point()), None)
+    if not tensor.is_floating_point():
+        return tensor if like is None else tensor.to(like.device)
+    return tensor.to(torch.get_default_dtype()) if like is None else tensor.to(like)
 
 
 class Recorder:
@@ -280,6 +308,10 @@ class Recorder:
         if self._output is None:
             self._output = plan_output(output, lead, self._inputs, self._request, dtype, self.name)
         table = read_output(Layout(self._inputs, self._output), output, self.name)
+        if len(table) != lead.numel():
+            raise InputError(
+                f"block '{self.name}' was called with {lead.numel()} rows and returned {len(table)}"
+            )
         self._reservoir.keep(rows, inputs, _widened(table[rows.to(table.device)]))
 
     def recording(self) -> Recording:

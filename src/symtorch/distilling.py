@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import joblib
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -13,12 +13,26 @@ from .capture import Recording
 from .errors import InputError
 from .features import Features
 from .front import Front
+from .lazy import LazyModule
 from .preserve import threads
-from .search import Problem, Progress, SearchOptions, search
+from .search import Engine, Problem, Progress, SearchOptions, register_engine, search
 from .search.problem import Oracle
 from .search.registry import SECONDS_PER_OUTPUT, check_honoured, engine_named
 
+joblib = LazyModule("joblib")
+
 ProgressArgument = bool | Callable[[Progress], None] | None
+
+
+def as_list(numbers: int | Sequence[int]) -> list[int]:
+    """One number or several, NumPy's included, as a list.
+
+    >>> as_list(0), as_list([2, 1])
+    ([0], [2, 1])
+    """
+    if isinstance(numbers, int | np.integer):
+        return [int(numbers)]
+    return [int(number) for number in numbers]
 
 
 def chosen_outputs(output_dim: int | Sequence[int] | None, width: int, name: str) -> list[int]:
@@ -29,7 +43,9 @@ def chosen_outputs(output_dim: int | Sequence[int] | None, width: int, name: str
     """
     if output_dim is None:
         return list(range(width))
-    dims = [output_dim] if isinstance(output_dim, int) else [int(dim) for dim in output_dim]
+    dims = as_list(output_dim)
+    if not dims:
+        raise InputError(f"block '{name}': output_dim is empty; None asks for all outputs")
     for dim in dims:
         if not 0 <= dim < width:
             raise InputError(f"block '{name}' has outputs 0-{width - 1}; asked for output {dim}")
@@ -70,21 +86,25 @@ def distill_outputs(
     """
     guest = engine_named(engine)
     check_honoured(guest, options)
+    _check_rows(recording)
     with torch.no_grad():
         table = features(recording.inputs)
     row_weights = _row_weights(weights, recording)
-    problems = [
-        Problem.split(
-            table,
-            recording.outputs[:, dim],
-            features.names,
-            weights=row_weights,
-            validation_fraction=validation_fraction,
-            random_state=random_state,
-            oracle=oracle_of(dim) if features.transforms is None else None,
-        )
-        for dim in dims
-    ]
+    problems = []
+    for dim in dims:
+        try:
+            problem = Problem.split(
+                table,
+                recording.outputs[:, dim],
+                features.names,
+                weights=row_weights,
+                validation_fraction=validation_fraction,
+                random_state=random_state,
+                oracle=oracle_of(dim) if features.transforms is None else None,
+            )
+        except InputError as error:
+            raise InputError(f"block '{recording.block_name}', output {dim}: {error}") from None
+        problems.append(problem)
     _check_inputs_vary(problems[0], recording.block_name)
     total = options.timeout_in_seconds or SECONDS_PER_OUTPUT * len(dims)
     # Searches run in ceil(outputs / jobs) rounds, which share the budget evenly.
@@ -92,7 +112,7 @@ def distill_outputs(
     share = options.replace(timeout_in_seconds=total / -(-len(dims) // jobs))
     if jobs > 1:
         found = joblib.Parallel(n_jobs=jobs)(
-            joblib.delayed(_search_one)(problem, share, engine, random_state, None)
+            joblib.delayed(_search_elsewhere)(guest, problem, share, random_state)
             for problem in problems
         )
         return dict(zip(dims, found, strict=True))
@@ -115,10 +135,34 @@ def _search_one(
         return search(problem, options, engine=engine, random_state=random_state, progress=progress)
 
 
+def _check_rows(recording: Recording) -> None:
+    if recording.rows_seen > 1:
+        return
+    message = f"block '{recording.block_name}': a law cannot be found from 1 row"
+    inputs = recording.layout.inputs
+    if inputs.feature_dim is not None and max(inputs.widths) > 1:
+        widths = dict(zip(inputs.arguments, inputs.widths, strict=True))
+        message += (
+            f"; its inputs were read as features {widths} of one row: if each element is a "
+            f"row and each argument one column, say feature_dim=None"
+        )
+    raise InputError(message)
+
+
+def _search_elsewhere(guest: Engine, problem: Problem, options: SearchOptions, seed: int) -> Front:
+    # Another process knows only the engines that come with the package.
+    register_engine("here", lambda: guest)
+    return _search_one(problem, options, "here", seed, None)
+
+
 def _row_weights(weights: Any, recording: Recording) -> torch.Tensor | None:
     if weights is None:
         return None
-    row_weights = torch.as_tensor(weights, dtype=torch.float64).flatten()
+    if not isinstance(weights, torch.Tensor):
+        weights = torch.from_numpy(np.array(weights, dtype=np.float64))
+    row_weights: torch.Tensor = (
+        weights.detach().to(recording.row_index.device, torch.float64).flatten()
+    )
     if len(row_weights) == recording.rows_seen:
         return row_weights[recording.row_index]
     if len(row_weights) == len(recording):

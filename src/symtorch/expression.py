@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-import sympy
 import torch
 
 from . import algebra, parsing, printing
 from .errors import InputError, UnsupportedTypeError
+from .lazy import LazyModule
 from .operators import Operator
 from .tree import (
     Call,
@@ -25,6 +25,11 @@ from .tree import (
     replace_constants,
     walk,
 )
+
+if TYPE_CHECKING:
+    import sympy
+else:
+    sympy = LazyModule("sympy")
 
 Values = TypeVar("Values", torch.Tensor, npt.NDArray[Any])
 
@@ -73,6 +78,13 @@ class Expression:
     """
 
     root: Node
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.root, Constant | Variable | Call):
+            raise UnsupportedTypeError(
+                f"an Expression holds a tree, not {type(self.root).__name__}; "
+                f"for text there is Expression.parse, for SymPy Expression.from_sympy"
+            )
 
     @classmethod
     def parse(
@@ -213,12 +225,12 @@ class Expression:
         tensors = [isinstance(value, torch.Tensor) for value in variables.values()]
         if any(tensors) and not all(tensors):
             raise UnsupportedTypeError("variables mix tensors and arrays; pass one kind")
+        shapes = {name: tuple(np.shape(column)) for name, column in variables.items()}
         try:
-            shape = np.broadcast_shapes(*(np.shape(value) for value in variables.values()))
+            shape = np.broadcast_shapes(*shapes.values())
         except ValueError:
-            shapes = {name: [*np.shape(value)] for name, value in variables.items()}
-            raise InputError(f"variables do not broadcast: {shapes}") from None
-        on_kind = _on_tensors if any(tensors) else _on_arrays
+            raise InputError(f"shapes do not broadcast: {shapes}") from None
+        on_kind: Callable[..., Any] = _on_tensors if any(tensors) else _on_arrays
         return cast(Values, on_kind(self.root, variables, shape))
 
 

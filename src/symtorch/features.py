@@ -56,11 +56,11 @@ class Features:
             UnsupportedTypeError: a transform that is neither text nor a function.
         """
         columns = tuple(columns)
-        names = None if variable_names is None else tuple(variable_names)
+        names = None if variable_names is None else check_names(variable_names)
         if transforms is None or isinstance(transforms, Mapping):
             if names is not None:
                 _check_count(names, columns, "input columns")
-                columns = check_names(names)
+                columns = names
             if transforms is None:
                 return cls(columns)
             items = list(transforms.items())
@@ -82,12 +82,16 @@ class Features:
     def __call__(self, table: torch.Tensor) -> torch.Tensor:
         """Compute the variables: [rows, columns] -> [rows, variables].
 
+        Transforms of whole numbers and of half precision are computed in float32.
+
         Raises:
             InputError: a transform fails or gives another shape.
             StateError: a function that has not been given again after loading.
         """
         if self.transforms is None:
             return table
+        if table.dtype not in (torch.float32, torch.float64):
+            table = table.to(torch.float32)
         named = dict(zip(self.columns, table.unbind(-1), strict=True))
         values = []
         for name, transform in self.transforms:
@@ -100,7 +104,8 @@ class Features:
                 values.append(transform(named))
             else:
                 values.append(_column(name, transform(table), len(table)))
-        return torch.stack(values, dim=-1)
+        # A function may compute in another type; the variables keep the table's.
+        return torch.stack([value.to(table.dtype) for value in values], dim=-1)
 
     @property
     def unsaved(self) -> list[str]:
@@ -140,7 +145,9 @@ class Features:
                 return cls(columns)
             pairs = [(name, body) for name, body in data["transforms"]]
             check_names([name for name, _ in pairs])
-        except (ValueError, KeyError, TypeError) as error:
+            if not all(isinstance(body, str | None) for _, body in pairs):
+                raise TypeError("a transform is neither text nor null")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"not saved features: {error}") from None
         return cls(
             columns,

@@ -7,18 +7,23 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import sympy
 import torch
 
 from .errors import InputError
 from .expression import Expression
+from .lazy import LazyModule
 from .operators import Operator
 from .parsing import check_names, define_operator
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import sympy
+else:
+    pd = LazyModule("pandas")
 
 Strategy: TypeAlias = Literal["best", "score", "accuracy"]
 
@@ -116,7 +121,7 @@ class Front:
             holds = max(row.validation_loss, loss_floor) < max(last.validation_loss, loss_floor)
             if row.complexity > last.complexity and better and holds:
                 kept.append(row)
-        return cls(tuple(kept), tuple(variables), loss_floor)
+        return cls(tuple(kept), check_names(variables), loss_floor)
 
     def __post_init__(self) -> None:
         if not self.candidates:
@@ -343,17 +348,19 @@ class Front:
                 raise InputError(
                     f"saved front of version {data['version']}; this symtorch reads {_VERSION}"
                 )
-            variables = tuple(_text(name) for name in data["variables"])
-            defined = [define_operator(_text(definition)) for definition in data["operators"]]
+            variables = tuple(_text(name) for name in _list(data["variables"]))
+            defined = [
+                define_operator(_text(definition)) for definition in _list(data["operators"])
+            ]
             custom = {operator.name: operator for operator in defined}
             if len(custom) < len(defined):
                 raise InputError("saved front defines an operator twice")
             check_names(variables, custom)
-            rows = tuple(_candidate(row, variables, custom) for row in data["rows"])
+            rows = tuple(_candidate(row, variables, custom) for row in _list(data["rows"]))
             return cls(rows, variables, _number(data["loss_floor"]))
         except InputError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise InputError(f"not a saved front: {error!r}") from None
 
 
@@ -369,6 +376,12 @@ def _candidate(
     return Candidate(
         expression, complexity, _loss(row["loss"]), _loss(row["validation_loss"]), trained
     )
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise InputError(f"expected a list in a saved front; got {value!r}")
+    return value
 
 
 def _text(value: Any) -> str:

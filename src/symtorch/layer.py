@@ -12,6 +12,7 @@ from torch import nn
 from .errors import InputError
 from .expression import Expression
 from .operators import Operator
+from .parsing import check_names
 from .tree import Constant, Node, Variable, is_structural
 
 
@@ -87,7 +88,8 @@ class SymbolicLayer(nn.Module):
         device: of the constants.
 
     Raises:
-        InputError: no equation, or one with a variable that is not among ``variables``.
+        InputError: no equation, or one with a variable that is not among ``variables``;
+            names that cannot be variables.
     """
 
     constants: torch.Tensor
@@ -102,6 +104,7 @@ class SymbolicLayer(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
+        variables = check_names(variables)
         parsed = [Expression.parse(e, variables) if isinstance(e, str) else e for e in expressions]
         if not parsed:
             raise InputError("a symbolic layer needs at least one equation")
@@ -112,7 +115,7 @@ class SymbolicLayer(nn.Module):
                     f"'{expression.pretty()}' has variables {unknown} that are not among "
                     f"the inputs {[*variables]}"
                 )
-        self.variables = tuple(variables)
+        self.variables = variables
         self.trainable_constants = trainable_constants
         self._expressions = tuple(parsed)
         self._exact = [value for expression in parsed for value in expression.constants]
@@ -149,7 +152,7 @@ class SymbolicLayer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Evaluate all equations: [..., variables] -> [..., equations]."""
-        if x.shape[-1] != len(self.variables):
+        if x.shape[-1:] != (len(self.variables),):
             raise InputError(
                 f"need [..., {len(self.variables)}] with columns {[*self.variables]}; "
                 f"got {[*x.shape]}"
@@ -157,7 +160,7 @@ class SymbolicLayer(nn.Module):
         kind = x.dtype
         if kind not in (torch.float32, torch.float64):
             x = x.to(torch.float32)
-        values = [*x.unbind(-1), *self.constants.to(x.dtype).unbind(0)]
+        values = [*x.unbind(-1), *self.constants.to(x).unbind(0)]
         for step in self._steps:
             operands = [values[i] for i in step.args]
             if step.exponent is not None:

@@ -11,14 +11,19 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 
 from .errors import InputError, UnsupportedTypeError
+from .lazy import LazyModule
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = LazyModule("pandas")
 
 FeatureDim: TypeAlias = int | Literal["auto"] | None
 """Axis of the features. ``"auto"`` is the last one; None says that there is no such
@@ -50,6 +55,11 @@ class InputLayout:
     arguments: tuple[str, ...]
     widths: tuple[int, ...]
     feature_dim: int | None
+
+    @property
+    def count(self) -> int:
+        """Number of columns."""
+        return sum(self.widths)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -115,14 +125,14 @@ class Layout:
                 InputLayout(arguments, widths, inputs["feature_dim"]),
                 OutputLayout(**output),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"not a saved layout: {error!r}") from None
         sound = (
             len(arguments) == len(widths) > 0
             and all(isinstance(name, str) and name.isidentifier() for name in arguments)
             and all(type(width) is int and width > 0 for width in (*widths, layout.output.width))
-            and isinstance(layout.inputs.feature_dim, int | None)
-            and isinstance(layout.output.path, int | str | None)
+            and type(layout.inputs.feature_dim) in (int, type(None))
+            and type(layout.output.path) in (int, str, type(None))
             and isinstance(layout.output.squeezed, bool)
             and layout.output.kind in ("torch", "numpy")
             and layout.output.dtype in (None, *_DTYPES)
@@ -222,9 +232,19 @@ def _tensor_names(arguments: Mapping[str, Any], *, numbers_only: bool = False) -
     return names
 
 
+_CHANNELS_FIRST = (
+    nn.modules.conv._ConvNd,
+    nn.modules.batchnorm._NormBase,
+    nn.GroupNorm,
+    nn.modules.pooling._AvgPoolNd,
+    nn.modules.pooling._MaxPoolNd,
+)
+"""Modules that read [B, C, ...]; a block may hold them and still take channels last."""
+
+
 def _refuse_unclear_channels(block: object, tensors: Mapping[str, torch.Tensor], name: str) -> None:
     convolutional = isinstance(block, nn.Module) and any(
-        isinstance(module, nn.modules.conv._ConvNd) for module in block.modules()
+        isinstance(module, _CHANNELS_FIRST) for module in block.modules()
     )
     for key, tensor in tensors.items():
         if convolutional and tensor.ndim > 2:
@@ -248,10 +268,16 @@ def read_inputs(
         if not _is_table(arguments.get(key)):
             raise InputError(f"block '{name}' needs input '{key}'; this call has {[*arguments]}")
         tensor = as_tensor(arguments[key])
-        if layout.feature_dim is None:
+        axis = layout.feature_dim
+        if axis is None:
             tensor = tensor.unsqueeze(-1)
+        elif -tensor.ndim <= axis < tensor.ndim:
+            tensor = tensor.movedim(axis, -1)
         else:
-            tensor = tensor.movedim(layout.feature_dim, -1)
+            raise InputError(
+                f"block '{name}': input '{key}' is {[*tensor.shape]}, without the feature "
+                f"axis {axis} that it had when recorded"
+            )
         if tensor.shape[-1] != width:
             raise InputError(
                 f"block '{name}': input '{key}' has {tensor.shape[-1]} features here "
@@ -349,6 +375,8 @@ def write_output(layout: Layout, table: torch.Tensor, lead: torch.Size, whole: A
         shaped = table.reshape(lead)
     else:
         shaped = table.reshape(*lead, layout.output.width).movedim(-1, _output_axis(layout))
+        # As from the block, so that a view() downstream keeps working.
+        shaped = shaped.contiguous()
     if layout.output.dtype is not None:
         shaped = shaped.to(_DTYPES[layout.output.dtype])
     part: Any = shaped.detach().cpu().numpy() if layout.output.kind == "numpy" else shaped

@@ -10,16 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from .blocks import FunctionBlock
 from .capture import Data, Recorder, Recording, run_recorders
-from .distilling import ProgressArgument, chosen_outputs, distill_outputs
+from .distilling import ProgressArgument, as_list, chosen_outputs, distill_outputs
 from .errors import InputError, StateError, SymTorchError, UnsupportedTypeError
 from .expression import Expression
 from .features import Features, Transform
 from .front import Front
 from .layout import FeatureDim, Layout, LayoutRequest, as_tensor, signature_of
+from .oracle import oracle_for
 from .search import SearchOptions
 from .switch import Distilled, Switch
 
@@ -77,7 +80,7 @@ class SymbolicModel(nn.Module):
         self.block_name = block_name or name
         # Registered by hand because `block` is a property: for a function it gives the
         # function back, not the module it is dressed in.
-        self._modules["block"] = block if isinstance(block, nn.Module) else _FunctionBlock(block)
+        self._modules["block"] = block if isinstance(block, nn.Module) else FunctionBlock(block)
         self.request = LayoutRequest(
             tuple(inputs) if inputs is not None else None, output, feature_dim
         )
@@ -85,12 +88,13 @@ class SymbolicModel(nn.Module):
         self._layout: Layout | None = None
         self._signature = signature_of(block)
         self.switch: Switch | None = None
+        self.training = self._module.training
 
     @property
     def block(self) -> Any:
         """The original, as it was handed in."""
         module = self._module
-        return module.function if isinstance(module, _FunctionBlock) else module
+        return module.function if isinstance(module, FunctionBlock) else module
 
     @property
     def _module(self) -> nn.Module:
@@ -103,6 +107,17 @@ class SymbolicModel(nn.Module):
         if self.switch is None:
             return self._module(*args, **kwargs)
         return self.switch(self._module, self._signature, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever the wrapper has not comes from the block: ``weight``, ``in_features``."""
+        # Models read such attributes of their parts; wrapping must not break them.
+        block = self.__dict__.get("_modules", {}).get("block")
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if block is None or isinstance(block, FunctionBlock) or name.startswith("_"):
+                raise
+            return getattr(block, name)
 
     def __getstate__(self) -> dict[str, Any]:
         # A signature can hold annotations that do not pickle, and is soon made again.
@@ -125,7 +140,7 @@ class SymbolicModel(nn.Module):
     ) -> Recording:
         """Record what the block does; arguments as for `distill`."""
         recorder = Recorder(self._module, self.block_name, self.request, max_samples, random_state)
-        model = self if parent_model is None else parent_model
+        model = self._module if parent_model is None else parent_model
         with self._as_block():
             run_recorders(model, [recorder], inputs, input_of, random_state)
         return recorder.recording()
@@ -200,6 +215,7 @@ class SymbolicModel(nn.Module):
         dims = chosen_outputs(output_dim, recording.layout.output.width, self.block_name)
         self._check_layout(recording.layout, dims)
         features = Features.plan(recording.names, variable_names, variable_transforms)
+        paths = _front_paths(save_path, self.block_name, dims)
         fronts = distill_outputs(
             recording,
             dims,
@@ -207,14 +223,15 @@ class SymbolicModel(nn.Module):
             weights=weights,
             engine=engine,
             options=options,
+            oracle_of=lambda dim: oracle_for(self._module, recording, dim),
             validation_fraction=validation_fraction,
             random_state=random_state,
             n_jobs=n_jobs,
             progress=progress,
         )
-        if save_path is not None:
-            _save_fronts(fronts, Path(save_path), self.block_name)
         self._adopt(recording.layout, {d: Distilled(f, features) for d, f in fronts.items()})
+        for dim, path in paths.items():
+            path.write_text(fronts[dim].to_json())
         return fronts
 
     def _check_layout(self, layout: Layout, dims: Sequence[int]) -> None:
@@ -353,14 +370,16 @@ class SymbolicModel(nn.Module):
             dims = list(complexity)
         if dims is None:
             dims = sorted(self._distilled) or [0]
-        dims = [dims] if isinstance(dims, int) else list(dims)
+        dims = as_list(dims)
+        if not dims:
+            raise InputError(f"block '{self.block_name}': dims is empty; None switches all")
         wanted: Mapping[int, int | None]
         if isinstance(complexity, Mapping):
             unknown = sorted(set(complexity) - set(dims))
             if unknown:
                 raise InputError(f"complexity given for outputs {unknown}, not among dims {dims}")
             wanted = {dim: complexity.get(dim) for dim in dims}
-        elif complexity is None or isinstance(complexity, int):
+        elif complexity is None or isinstance(complexity, int | np.integer):
             wanted = dict.fromkeys(dims, complexity)
         elif len(complexity) == len(dims):
             wanted = dict(zip(dims, complexity, strict=True))
@@ -380,7 +399,7 @@ class SymbolicModel(nn.Module):
         assert self._layout is not None
         fronts = self.fronts
         like = next((p for p in self._module.parameters() if p.is_floating_point()), None)
-        return Switch(
+        switch = Switch(
             {dim: Distilled(fronts[dim], self._distilled[dim].features) for dim in chosen},
             chosen,
             self._layout,
@@ -390,6 +409,7 @@ class SymbolicModel(nn.Module):
             # Half precision is for activations; a constant trained in it would not move.
             dtype=like.dtype if like is not None and like.dtype.itemsize >= 4 else None,
         )
+        return switch.train(self.training)
 
     def switch_to_block(self) -> None:
         """Call the block again; trained constants stay in the fronts."""
@@ -402,14 +422,23 @@ class SymbolicModel(nn.Module):
         complexity: int | Sequence[int] | Mapping[int, int] | None = None,
         dims: int | Sequence[int] | None = None,
     ) -> Iterator[SymbolicModel]:
-        """Switched inside, as before after, also when something raises."""
+        """Switched inside, as before after, also when something raises.
+
+        Only when equations that were in force before are gone after, because the block
+        was distilled again inside, does it go back to the block.
+        """
         before = self.switch
         self.switch_to_symbolic(complexity, dims)
         try:
             yield self
         finally:
             self._commit()
-            self.switch = before
+            # What was distilled inside may have replaced the equations of before.
+            kept = before is None or all(
+                dim in self._distilled and value in self._distilled[dim].front.complexities
+                for dim, value in before.chosen.items()
+            )
+            self.switch = before if kept else None
 
     @contextmanager
     def _as_block(self) -> Iterator[None]:
@@ -572,17 +601,6 @@ class EquationTable:
         return f"<table of {self.text.count(chr(10))} lines>"
 
 
-class _FunctionBlock(nn.Module):
-    """A function dressed as a module, so that hooks can watch it."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(*args, **kwargs)
-
-
 def _old_spellings(
     fit_params: Mapping[str, Any] | None,
     sr_params: Mapping[str, Any] | SearchOptions | None,
@@ -611,10 +629,14 @@ def _old_spellings(
     return variable_names, weights, random_state if seed is None else int(seed), options
 
 
-def _save_fronts(fronts: Mapping[int, Front], folder: Path, name: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for dim, front in fronts.items():
-        (folder / f"{name}.{dim}.json").write_text(front.to_json())
+def _front_paths(
+    folder: str | os.PathLike[str] | None, name: str, dims: Sequence[int]
+) -> dict[int, Path]:
+    """The file of each output, in a folder that is made now: before the search, not after."""
+    if folder is None:
+        return {}
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return {dim: Path(folder) / f"{name.replace('/', '_')}.{dim}.json" for dim in dims}
 
 
 def _read_state(state: Any, name: str) -> dict[str, Any]:
@@ -653,7 +675,7 @@ def _read_outputs(outputs: Mapping[str, Any], layout: Layout | None) -> dict[int
             raise InputError(f"saved output {key} must hold a front and its features")
         features = Features.from_json(saved["features"])
         front = Front.from_json(saved["front"])
-        if len(features.columns) != len(layout.inputs.names) or front.variables != features.names:
+        if len(features.columns) != layout.inputs.count or front.variables != features.names:
             raise InputError(f"saved output {key}: its equations do not fit the block's columns")
         distilled[int(key)] = Distilled(front, features)
     return distilled

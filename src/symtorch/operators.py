@@ -11,14 +11,19 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.special
-import sympy
 import torch
 
 from .errors import InputError, did_you_mean
+from .lazy import LazyModule
+
+if TYPE_CHECKING:
+    import sympy
+else:
+    sympy = LazyModule("sympy")
+special = LazyModule("scipy.special")
 
 Interval = tuple[float, float]
 
@@ -68,8 +73,22 @@ def _cbrt(x: torch.Tensor) -> torch.Tensor:
     return torch.sign(x) * torch.abs(x) ** (1.0 / 3.0)
 
 
+def _sympy(name: str) -> Callable[..., sympy.Expr]:
+    """SymPy's function of that name, imported when called."""
+
+    def function(*args: sympy.Expr) -> sympy.Expr:
+        return getattr(sympy, name)(*args)
+
+    return function
+
+
 def _sympy_cbrt(x: sympy.Expr) -> sympy.Expr:
     return sympy.sign(x) * sympy.Abs(x) ** sympy.Rational(1, 3)
+
+
+def _sympy_mod(x: sympy.Expr, y: sympy.Expr) -> sympy.Expr:
+    # sympy.Mod(-0.1*y, y) is -0.1*y, not 0.9*y.
+    return x - y * sympy.floor(x / y)
 
 
 def _sympy_cond(x: sympy.Expr, y: sympy.Expr) -> sympy.Expr:
@@ -106,10 +125,10 @@ _ROWS: tuple[Operator, ...] = (
     _binary("*", torch.mul, np.multiply, lambda x, y: x * y),
     _binary("/", torch.div, np.divide, lambda x, y: x / y),
     _binary("^", torch.pow, np.power, lambda x, y: x**y, (POSITIVE, REAL)),
-    _binary("max", torch.maximum, np.maximum, sympy.Max),
-    _binary("min", torch.minimum, np.minimum, sympy.Min),
-    _binary("mod", torch.remainder, np.mod, sympy.Mod, (REAL, POSITIVE)),
-    _binary("atan2", torch.atan2, np.arctan2, sympy.atan2),
+    _binary("max", torch.maximum, np.maximum, _sympy("Max")),
+    _binary("min", torch.minimum, np.minimum, _sympy("Min")),
+    _binary("mod", torch.remainder, np.mod, _sympy_mod, (REAL, POSITIVE)),
+    _binary("atan2", torch.atan2, np.arctan2, _sympy("atan2")),
     _binary(
         "cond",
         lambda x, y: torch.where(x > 0, y, torch.zeros_like(y)),
@@ -129,43 +148,43 @@ _ROWS: tuple[Operator, ...] = (
         lambda x, y: _sympy_step(x < y),
     ),
     _unary("neg", torch.neg, np.negative, lambda x: -x),
-    _unary("abs", torch.abs, np.abs, sympy.Abs),
-    _unary("sign", torch.sign, np.sign, sympy.sign),
+    _unary("abs", torch.abs, np.abs, _sympy("Abs")),
+    _unary("sign", torch.sign, np.sign, _sympy("sign")),
     _unary("inv", torch.reciprocal, lambda x: 1.0 / x, lambda x: 1 / x),
     _unary("square", torch.square, np.square, lambda x: x**2),
     _unary("cube", lambda x: x * x * x, lambda x: x * x * x, lambda x: x**3),
-    _unary("sqrt", torch.sqrt, np.sqrt, sympy.sqrt, POSITIVE),
+    _unary("sqrt", torch.sqrt, np.sqrt, _sympy("sqrt"), POSITIVE),
     _unary("cbrt", _cbrt, np.cbrt, _sympy_cbrt),
-    _unary("exp", torch.exp, np.exp, sympy.exp),
+    _unary("exp", torch.exp, np.exp, _sympy("exp")),
     _unary("expm1", torch.expm1, np.expm1, lambda x: sympy.exp(x) - 1),
-    _unary("log", torch.log, np.log, sympy.log, POSITIVE),
+    _unary("log", torch.log, np.log, _sympy("log"), POSITIVE),
     _unary("log2", torch.log2, np.log2, lambda x: sympy.log(x) / sympy.log(2), POSITIVE),
     _unary("log10", torch.log10, np.log10, lambda x: sympy.log(x) / sympy.log(10), POSITIVE),
     _unary("log1p", torch.log1p, np.log1p, lambda x: sympy.log(1 + x), (-1.0, math.inf)),
-    _unary("sin", torch.sin, np.sin, sympy.sin),
-    _unary("cos", torch.cos, np.cos, sympy.cos),
-    _unary("tan", torch.tan, np.tan, sympy.tan),
-    _unary("asin", torch.asin, np.arcsin, sympy.asin, (-1.0, 1.0)),
-    _unary("acos", torch.acos, np.arccos, sympy.acos, (-1.0, 1.0)),
-    _unary("atan", torch.atan, np.arctan, sympy.atan),
-    _unary("sinh", torch.sinh, np.sinh, sympy.sinh),
-    _unary("cosh", torch.cosh, np.cosh, sympy.cosh),
-    _unary("tanh", torch.tanh, np.tanh, sympy.tanh),
-    _unary("asinh", torch.asinh, np.arcsinh, sympy.asinh),
-    _unary("acosh", torch.acosh, np.arccosh, sympy.acosh, (1.0, math.inf)),
-    _unary("atanh", torch.atanh, np.arctanh, sympy.atanh, (-1.0, 1.0)),
-    _unary("erf", torch.erf, scipy.special.erf, sympy.erf),
-    _unary("erfc", torch.erfc, scipy.special.erfc, sympy.erfc),
+    _unary("sin", torch.sin, np.sin, _sympy("sin")),
+    _unary("cos", torch.cos, np.cos, _sympy("cos")),
+    _unary("tan", torch.tan, np.tan, _sympy("tan")),
+    _unary("asin", torch.asin, np.arcsin, _sympy("asin"), (-1.0, 1.0)),
+    _unary("acos", torch.acos, np.arccos, _sympy("acos"), (-1.0, 1.0)),
+    _unary("atan", torch.atan, np.arctan, _sympy("atan")),
+    _unary("sinh", torch.sinh, np.sinh, _sympy("sinh")),
+    _unary("cosh", torch.cosh, np.cosh, _sympy("cosh")),
+    _unary("tanh", torch.tanh, np.tanh, _sympy("tanh")),
+    _unary("asinh", torch.asinh, np.arcsinh, _sympy("asinh")),
+    _unary("acosh", torch.acosh, np.arccosh, _sympy("acosh"), (1.0, math.inf)),
+    _unary("atanh", torch.atanh, np.arctanh, _sympy("atanh"), (-1.0, 1.0)),
+    _unary("erf", torch.erf, lambda x: special.erf(x), _sympy("erf")),
+    _unary("erfc", torch.erfc, lambda x: special.erfc(x), _sympy("erfc")),
     _unary("relu", torch.relu, lambda x: np.maximum(x, 0.0), lambda x: sympy.Max(0, x)),
-    _unary("sigmoid", torch.sigmoid, scipy.special.expit, lambda x: 1 / (1 + sympy.exp(-x))),
+    _unary("sigmoid", torch.sigmoid, lambda x: special.expit(x), lambda x: 1 / (1 + sympy.exp(-x))),
     _unary(
         "softplus",
         lambda x: torch.logaddexp(x, torch.zeros_like(x)),
         lambda x: np.logaddexp(x, 0.0),
         lambda x: sympy.log(1 + sympy.exp(x)),
     ),
-    _unary("floor", torch.floor, np.floor, sympy.floor),
-    _unary("ceil", torch.ceil, np.ceil, sympy.ceiling),
+    _unary("floor", torch.floor, np.floor, _sympy("floor")),
+    _unary("ceil", torch.ceil, np.ceil, _sympy("ceiling")),
 )
 
 OPERATORS: Mapping[str, Operator] = MappingProxyType({row.name: row for row in _ROWS})

@@ -12,16 +12,21 @@ import math
 import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import sympy
 import torch
 
 from .errors import InputError, UnsupportedTypeError, did_you_mean
+from .lazy import LazyModule
 from .operators import ALIASES, OPERATORS, Operator, operator_named
 from .tree import Call, Constant, Node, Variable, evaluate, evaluate_sympy, walk
+
+if TYPE_CHECKING:
+    import sympy
+else:
+    sympy = LazyModule("sympy")
 
 MAX_TEXT = 100_000
 """Longest accepted text, in characters."""

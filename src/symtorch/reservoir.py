@@ -33,9 +33,9 @@ class Reservoir:
         self._generator = np.random.default_rng(seed)
         self._threshold = np.inf
         self._offered: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]] = []
-        self._keys: list[npt.NDArray[np.float64]] = []
-        self._index: list[npt.NDArray[np.int64]] = []
-        self._tables: list[tuple[torch.Tensor, ...]] = []
+        self._keys = np.empty(0)
+        self._index = np.empty(0, dtype=np.int64)
+        self._tables: list[torch.Tensor] = []
 
     def offer(self, rows: int) -> torch.Tensor:
         """Announce the next rows; returns which of them to hand to `keep`."""
@@ -53,41 +53,49 @@ class Reservoir:
         keys, index = self._offered.pop()
         if len(rows) != len(keys):
             raise ValueError(f"offered {len(keys)} rows, handed {len(rows)}")
-        self._keys.append(keys)
-        self._index.append(index)
-        self._tables.append(tables)
-        if self.size is not None and sum(map(len, self._keys)) > 2 * self.size:
+        if not self._tables:
+            self._tables = [table.new_empty(0, *table.shape[1:]) for table in tables]
+        self._make_room(len(keys))
+        start, stop = len(self._keys), len(self._keys) + len(keys)
+        for stored, table in zip(self._tables, tables, strict=True):
+            stored[start:stop] = table
+        self._keys = np.concatenate([self._keys, keys])
+        self._index = np.concatenate([self._index, index])
+
+    def _make_room(self, rows: int) -> None:
+        """Grow the tables, up to twice the sample; then drop what will not stay.
+
+        An offer is never larger than the sample, so twice its size always suffices, and
+        a row is moved a constant number of times on average.
+        """
+        filled, capacity = len(self._keys), len(self._tables[0])
+        if filled + rows <= capacity:
+            return
+        if self.size is not None and filled + rows > 2 * self.size:
             self._compact()
+            return
+        grown = max(2 * capacity, filled + rows)
+        if self.size is not None:
+            grown = 2 * self.size if grown > self.size else self.size
+        for i, table in enumerate(self._tables):
+            larger = table.new_empty(grown, *table.shape[1:])
+            larger[:filled] = table[:filled]
+            self._tables[i] = larger
 
     def _compact(self) -> None:
-        """Drop all but the smallest keys; amortised, so a row costs constant time."""
-        assert self.size is not None
-        keys = np.concatenate(self._keys)
-        if len(keys) > self.size:
-            best = np.argpartition(keys, self.size - 1)[: self.size]
-            self._threshold = float(keys[best].max())
-        else:
-            best = np.arange(len(keys))
+        """Drop all but the smallest keys."""
+        if self.size is None or len(self._keys) <= self.size:
+            return
+        best = np.sort(np.argpartition(self._keys, self.size - 1)[: self.size])
+        self._threshold = float(self._keys[best].max())
         rows = torch.from_numpy(best)
-        self._tables = [
-            tuple(
-                torch.cat(column)[rows.to(column[0].device)]
-                for column in zip(*self._tables, strict=True)
-            )
-        ]
-        self._keys = [keys[best]]
-        self._index = [np.concatenate(self._index)[best]]
+        for table in self._tables:
+            table[: self.size] = table[rows.to(table.device)]
+        self._keys, self._index = self._keys[best], self._index[best]
 
     def sample(self) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         """The sample so far, in order of arrival: its rows' numbers, and its tables."""
-        if not self._tables:
-            return torch.empty(0, dtype=torch.int64), ()
-        if self.size is not None:
-            self._compact()
-        index = np.concatenate(self._index)
-        order = torch.from_numpy(np.argsort(index))
-        tables = tuple(
-            torch.cat(column)[order.to(column[0].device)]
-            for column in zip(*self._tables, strict=True)
-        )
-        return torch.from_numpy(np.sort(index)), tables
+        self._compact()
+        order = torch.from_numpy(np.argsort(self._index))
+        tables = tuple(table[order.to(table.device)] for table in self._tables)
+        return torch.from_numpy(np.sort(self._index)), tables

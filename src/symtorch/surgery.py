@@ -32,7 +32,8 @@ def wrap(model: nn.Module, blocks: str | Sequence[str], **options: Any) -> dict[
         The wrappers by dotted name.
 
     Raises:
-        InputError: a pattern without a match; the model itself.
+        InputError: a pattern without a match; a match that lies inside another, or that
+            only holds other modules (`nn.ModuleList`).
         StateError: a match is wrapped already, or lies inside a wrapped block.
     """
     found = find_blocks(model, blocks)
@@ -45,6 +46,11 @@ def wrap(model: nn.Module, blocks: str | Sequence[str], **options: Any) -> dict[
     for name, block in found.items():
         if isinstance(block, SymbolicModel):
             raise StateError(f"block '{name}' is wrapped already; unwrap(model) undoes it")
+        if getattr(block.forward, "__func__", None) is nn.Module.forward:
+            raise InputError(
+                f"block '{name}' is a {type(block).__name__}, which is never called itself; "
+                f"wrap what it holds, '{name}.*'"
+            )
         if id(block) in _inside_wrappers(model):
             raise StateError(f"block '{name}' lies inside a wrapped block")
         if id(block) in inner:
@@ -89,11 +95,12 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 
 def _module_of(wrapper: SymbolicModel, name: str) -> nn.Module:
-    if not isinstance(wrapper.block, nn.Module):
+    block = wrapper.block
+    if not isinstance(block, nn.Module):
         raise UnsupportedTypeError(
             f"'{name}' wraps a function, which cannot stand in a model by itself"
         )
-    return wrapper.block
+    return _module_of(block, name) if isinstance(block, SymbolicModel) else block
 
 
 def _inside_wrappers(model: nn.Module) -> set[int]:

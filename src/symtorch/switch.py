@@ -75,8 +75,11 @@ class Switch(nn.Module):
         )
         order = torch.tensor([dim for dims in self._dims for dim in dims], device=device)
         self.register_buffer("order", order, persistent=False)
-        self._sorted = order.tolist() == list(range(layout.output.width))
+        self._sorted = order.tolist() == list(range(len(order)))
         self._complete = len(order) == layout.output.width
+        # Fused paths, such as that of nn.TransformerEncoderLayer, read the weights of their
+        # parts and call none of them, except where there is a hook.
+        self.register_forward_pre_hook(_look_here)
 
     order: torch.Tensor
 
@@ -94,11 +97,15 @@ class Switch(nn.Module):
 
         Outputs come in the order of ``self.order``.
         """
+        kind = table.dtype
+        if kind not in (torch.float32, torch.float64):
+            table = table.to(torch.float32)
         parts = [
             layer(features(table))
             for features, layer in zip(self._features, self.layers, strict=True)
         ]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        values = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        return values.to(kind) if kind.is_floating_point else values
 
     def forward(
         self,
@@ -126,8 +133,14 @@ class Switch(nn.Module):
         values = self.evaluate(table)
         whole = run_block(*args, **kwargs)
         original = read_output(self.layout, whole, self.block_name)
-        mixed = original.index_copy(-1, self.order, values.to(original.dtype))
+        mixed = original.index_copy(
+            -1, self.order.to(original.device), values.to(original.device, original.dtype)
+        )
         return write_output(self.layout, mixed, lead, whole)
+
+
+def _look_here(module: nn.Module, args: Any) -> None:
+    """A hook that does nothing but be there."""
 
 
 def _layer(module: nn.Module) -> SymbolicLayer:

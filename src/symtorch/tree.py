@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-import sympy
 
+from .lazy import LazyModule
 from .operators import Operator
+
+if TYPE_CHECKING:
+    import sympy
+else:
+    sympy = LazyModule("sympy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,8 @@ def evaluate_sympy(
     if not 1e-300 < abs(value) < 1e300:
         return sympy_number(value)
     exact = function(*args)
+    if isinstance(exact, sympy.core.function.AppliedUndef):  # an operator it does not know
+        return sympy_number(value)
     if exact.is_Rational and max(exact.p.bit_length(), exact.q.bit_length()) > _EXACT_BITS:
         return sympy.Float(value)
     return exact

@@ -18,21 +18,34 @@ def within_limits(expression: Expression, options: SearchOptions, rule: Complexi
     False
     """
     allowed = {operator.name for operator in (*options.binary, *options.unary)}
-    if not {operator.name for operator in expression.operators} <= _written_with(allowed):
+    if not {operator.name for operator in expression.operators} <= written_with(allowed):
         return False
     if options.maxdepth is not None and _depth(expression.root) > options.maxdepth:
         return False
+    return keeps_constraints(expression.root, options, rule)
+
+
+def keeps_constraints(root: Node, options: SearchOptions, rule: ComplexityRule) -> bool:
+    """Whether a tree keeps to ``constraints`` and ``nested_constraints`` alone.
+
+    >>> options = SearchOptions(constraints={"sin": 1})
+    >>> keeps_constraints(Expression.parse("sin(x + 1)").root, options, ComplexityRule())
+    False
+    """
     return all(
         _arguments_fit(node, options, rule) and _nesting_fits(node, options)
-        for node in walk(expression.root)
+        for node in walk(root)
         if isinstance(node, Call)
     )
 
 
-def _written_with(allowed: set[str]) -> set[str]:
-    """Operators that are only another way to write allowed ones, at no smaller size.
+def written_with(allowed: set[str]) -> set[str]:
+    """Allowed operators, and those that are only another way to write them, at no smaller size.
 
     ``-x`` is ``-1*x``, ``x - y`` is ``x + -1*y``, ``1/x`` is ``inv(x)``.
+
+    >>> sorted(written_with({"inv", "*"}))
+    ['*', '/', 'inv', 'neg']
     """
     written = set(allowed)
     if "*" in allowed:

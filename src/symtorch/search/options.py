@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from types import MappingProxyType
+from functools import cache
 from typing import Any
 
 from ..errors import InputError, UnsupportedTypeError, did_you_mean
@@ -15,10 +15,6 @@ from ..operators import Operator, operator_named
 from ..parsing import define_operator
 
 Limits = Mapping[str, int | tuple[int, int]]
-
-
-def _empty() -> Mapping[str, Any]:
-    return MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -67,11 +63,11 @@ class SearchOptions:
     population_size: int | None = None
     parsimony: float = 0.0
     timeout_in_seconds: float | None = None
-    complexity_of_operators: Mapping[str, int] = field(default_factory=_empty)
+    complexity_of_operators: Mapping[str, int] = field(default_factory=dict)
     complexity_of_constants: int = 1
     complexity_of_variables: int | tuple[int, ...] = 1
-    constraints: Limits = field(default_factory=_empty)
-    nested_constraints: Mapping[str, Mapping[str, int]] = field(default_factory=_empty)
+    constraints: Limits = field(default_factory=dict)
+    nested_constraints: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     select_k_features: int | None = None
     batching: bool = False
     batch_size: int = 50
@@ -179,7 +175,9 @@ def _names(name: str, value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
+@cache
 def _operator(text: str) -> Operator:
+    # Cached because SymPy compares a definition with the table's row, which takes a while.
     return define_operator(text) if "=" in text else operator_named(text)
 
 

@@ -108,6 +108,10 @@ class Problem:
         )
         _check_finite(table.X, names, "input")
         _check_finite(table.y[:, None], ("target",), "output")
+        # Rows without weight say nothing, and a half made of them alone could not judge.
+        table = table.take((table.weights > 0).nonzero().flatten())
+        if (rows := len(table)) < 2:
+            raise InputError(f"a law cannot be found from {rows} row(s) with a weight")
         generator = torch.Generator().manual_seed(random_state)
         order = torch.randperm(rows, generator=generator).to(y.device)
         held_out = min(math.ceil(rows * validation_fraction), rows - 1)
