@@ -112,14 +112,14 @@ def assert_same_values(a: Expression, b: Expression) -> None:
 # ------------------------------------------------------------------ models and searches
 
 QUICK = {
-    "niterations": 5,
+    "niterations": 15,
     "populations": 1,
-    "population_size": 100,
+    "population_size": 200,
     "maxsize": 12,
     "binary_operators": ["+", "*"],
     "unary_operators": ["square"],
 }
-"""Search options that find a short polynomial in a third of a second."""
+"""Search options that find a short polynomial within a second."""
 
 
 class Law(nn.Module):

@@ -14,6 +14,7 @@ from symtorch.errors import EngineUnavailableError
 from symtorch.expression import Expression
 from symtorch.operators import OPERATORS
 from symtorch.search import Budget, Problem, SearchOptions, SearchRun, search
+from symtorch.search import pysr as pysr_module
 from symtorch.search.pysr import (
     PySREngine,
     fit_arguments,
@@ -203,6 +204,37 @@ def test_real_search():  # pragma: no cover - needs Julia
     except EngineUnavailableError as error:
         pytest.skip(str(error))
     assert front.get_best().validation_loss < 1e-6
+
+
+class Recorder:
+    """Stands where PySRRegressor does, to see what the engine hands over; it finds nothing."""
+
+    def __init__(self, **arguments):
+        self.arguments = arguments
+        self.equations_ = None
+
+    def fit(self, X, y, *, weights=None):
+        assert X.shape == (30, 2)
+        assert y.shape == (30,)
+        self.equations_ = pd.DataFrame({"loss": [0.5], "equation": ["x0 + x1"]})
+
+
+class Interrupted(Recorder):
+    def fit(self, X, y, *, weights=None):
+        raise KeyboardInterrupt
+
+
+def test_hand_over_and_reading_back(monkeypatch):
+    monkeypatch.setattr(pysr_module, "_regressor_class", lambda: Recorder)
+    found = PySREngine().search(small_problem(), SearchOptions(), SearchRun(0, Budget(5)))
+    assert [str(expression) for expression in found] == ["mass + speed"]
+
+
+def test_interrupt_before_the_first_equation_gives_the_seeds(monkeypatch):
+    monkeypatch.setattr(pysr_module, "_regressor_class", lambda: Interrupted)
+    seed = Expression.parse("mass")
+    run = SearchRun(0, Budget(5), seeds=[seed])
+    assert PySREngine().search(small_problem(), SearchOptions(), run) == [seed]
 
 
 def test_honours_every_option():

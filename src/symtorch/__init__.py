@@ -17,6 +17,5 @@ from .search import Problem as Problem
 from .search import SearchOptions as SearchOptions
 from .search import available_engines as available_engines
 from .search import register_engine as register_engine
-from .search import search as search
 from .surgery import unwrap as unwrap
 from .surgery import wrap as wrap

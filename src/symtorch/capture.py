@@ -30,7 +30,7 @@ from .layout import (
     signature_of,
 )
 from .lazy import LazyModule
-from .preserve import evaluating, seeded
+from .preserve import evaluating, gradients, seeded
 from .reservoir import Reservoir
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def run_recorders(
     with ExitStack() as stack:
         stack.enter_context(evaluating(*modules))
         stack.enter_context(seeded(random_state))
-        stack.enter_context(torch.no_grad())
+        stack.enter_context(gradients(False))
         for recorder in recorders:
             stack.enter_context(recorder.attached())
         batches = 0
@@ -274,7 +274,9 @@ class Recorder:
         self.name = name
         self._request = request
         self._reservoir = Reservoir(max_samples, seed)
-        self._signature = signature_of(block)
+        self._signature = signature_of(
+            block.function if isinstance(block, FunctionBlock) else block
+        )
         self._inputs: InputLayout | None = None
         self._output: OutputLayout | None = None
         # Calls that have begun and not ended: a block may call itself.

@@ -14,7 +14,7 @@ from .errors import InputError
 from .features import Features
 from .front import Front
 from .lazy import LazyModule
-from .preserve import threads
+from .preserve import gradients, threads
 from .search import Engine, Problem, Progress, SearchOptions, register_engine, search
 from .search.problem import Oracle
 from .search.registry import SECONDS_PER_OUTPUT, check_honoured, engine_named
@@ -52,6 +52,7 @@ def chosen_outputs(output_dim: int | Sequence[int] | None, width: int, name: str
     return list(dict.fromkeys(dims))
 
 
+@gradients(True)
 def distill_outputs(
     recording: Recording,
     dims: Sequence[int],

@@ -247,6 +247,8 @@ class SymbolicModel(nn.Module):
         """Take over new fronts; a switched block goes on with the best of them."""
         switch = self.switch
         self._commit()
+        # Out of force while the new fronts come in, or its equations would be laid over them.
+        self.switch = None
         self._layout = layout
         self._distilled.update(found)
         if switch is not None:

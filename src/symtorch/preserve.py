@@ -51,6 +51,17 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
+def gradients(enabled: bool) -> Iterator[None]:
+    """Autograd on or off, whatever mode the caller is in.
+
+    Tensors made inside are ordinary ones also where the caller is in inference mode: they
+    outlive it, and no search could differentiate with the other kind.
+    """
+    with torch.inference_mode(False), torch.set_grad_enabled(enabled):
+        yield
+
+
+@contextmanager
 def threads(count: int) -> Iterator[None]:
     """Torch on that many CPU threads inside.
 
