@@ -180,6 +180,13 @@ def test_two_inputs_are_named_after_the_parameters():
     assert torch.equal(v.reshape(2, 4, 4, 3)[1, 2, 3], nodes[1, 3])
 
 
+def test_a_compiled_block_keeps_its_names():
+    model = Edges()
+    model.edge = torch.compile(model.edge, backend="eager")
+    assert record(model, "edge", randn(2, 4, 1))["edge"].names == ("u_0", "v_0")
+    torch._dynamo.reset()
+
+
 class Masked(nn.Module):
     def __init__(self):
         super().__init__()
@@ -417,6 +424,21 @@ def test_inside_the_model_evaluates_without_gradients(net):
 
 
 # ---------------------------------------------------------------- errors
+
+
+def test_a_scripted_block_takes_no_hooks():
+    with pytest.warns(DeprecationWarning, match="jit"):
+        scripted = torch.jit.script(nn.Sequential(nn.Linear(3, 2)))
+    with pytest.raises(UnsupportedTypeError, match="block '0' is a ScriptModule"):
+        record(nn.Sequential(scripted), "0", X)
+
+
+def test_a_model_that_was_compiled_before_runs_with_hooks(net):
+    compiled = torch.compile(net.eval(), backend="eager")
+    compiled(X)
+    recording = record(compiled, "**.law", X)["_orig_mod.law"]
+    assert torch.equal(recording.inputs, by_hand(net, X)[0])
+    torch._dynamo.reset()
 
 
 def test_a_block_that_is_not_called_is_named(net):

@@ -9,6 +9,7 @@ import torch
 from helpers import QUICK, Law, law, randn
 
 from symtorch import (
+    Expression,
     Front,
     InputError,
     Recording,
@@ -16,8 +17,10 @@ from symtorch import (
     SymbolicModel,
     UnsupportedTypeError,
     record,
+    register_engine,
 )
 from symtorch.search.engine import Progress
+from symtorch.search.registry import _ENGINES
 
 X = randn(300, 2)
 FRESH = randn(100, 2, seed=9, dtype=torch.float64)
@@ -251,6 +254,11 @@ def test_weights_that_cannot_be_used(block, weights, text):
 # ---------------------------------------------------------------- options of the search
 
 
+@pytest.mark.parametrize("engine", ["auto", "operon"])
+def test_engines_by_name(block, engine):
+    assert finds_the_law(block.distill(X, sr_params=QUICK, engine=engine))
+
+
 def test_options_may_be_an_object(block):
     assert finds_the_law(block.distill(X, sr_params=SearchOptions.from_params(QUICK)))
 
@@ -294,6 +302,31 @@ def test_held_out_rows_judge(block, fraction):
 def test_searches_side_by_side_give_the_same_fronts(block):
     alone = block.distill(X, sr_params=QUICK)
     assert block.distill(X, sr_params=QUICK, n_jobs=2) == alone
+
+
+class OneIdea:
+    """An engine of a user's own."""
+
+    name = "one idea"
+    honours = frozenset()
+
+    def require(self):
+        pass
+
+    def search(self, problem, options, run):
+        return [Expression.parse("x0*x1"), Expression.parse("2*x0 + x1*x1")]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_engine_of_ones_own(block, n_jobs):
+    register_engine("mine", OneIdea)
+    try:
+        fronts = block.distill(X, engine="mine", n_jobs=n_jobs)
+        with pytest.raises(InputError, match=r"'one idea' cannot honour 'niterations'; .*operon"):
+            block.distill(X, engine="mine", sr_params={"niterations": 3})
+    finally:
+        del _ENGINES["mine"]
+    assert finds_the_law(fronts)
 
 
 # ---------------------------------------------------------------- progress and files

@@ -162,7 +162,7 @@ class Force(nn.Module):
 
 
 def test_an_edge_network_with_two_inputs():
-    model, nodes = Edges(), randn(5, 4, 2)
+    model, nodes = Edges(), randn(40, 4, 2)
     before = model(nodes)
     model.force = SymbolicModel(model.force, "force")
     front = model.force.distill(nodes, parent_model=model, sr_params=QUICK)[0]
@@ -267,6 +267,31 @@ def test_a_numpy_function_of_several_columns():
     model.switch_to_symbolic()
     assert isinstance(model(*columns), np.ndarray)
     np.testing.assert_allclose(model(*columns), pendulum(*columns), rtol=1e-6)
+
+
+def test_a_function_of_arrays_takes_plain_numbers_too():
+    model = SymbolicModel(lambda a, b: a * b, feature_dim=None)
+    generator = np.random.default_rng(0)
+    model.distill((generator.normal(size=99), generator.normal(size=99)), sr_params=QUICK)
+    model.switch_to_symbolic()
+    for a, b in [(2.0, 3), (np.float64(2), np.array(3.0)), (np.full((4, 5), 2.0), 3.0)]:
+        answer = model(a, b)
+        assert answer.shape == np.shape(a * b)
+        np.testing.assert_allclose(answer, a * b)
+
+
+@pytest.mark.parametrize("dims", [None, 0], ids=str)
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8, torch.bool], ids=str)
+def test_whole_numbers_are_answered_with_whole_numbers(dtype, dims):
+    model = SymbolicModel(lambda n: torch.stack([n.prod(-1), n.sum(-1)], -1).to(dtype))
+    grid = torch.cartesian_prod(torch.arange(4), torch.arange(4)).repeat(10, 1)
+    if dtype == torch.bool:
+        grid = grid.clamp(max=1)
+    model.distill(grid, output_dim=dims, sr_params=QUICK)
+    expected = model(grid)
+    model.switch_to_symbolic()
+    assert model(grid).dtype == dtype
+    assert torch.equal(model(grid)[:, 0], expected[:, 0])
 
 
 def test_a_torch_function():
@@ -619,6 +644,20 @@ def test_compile(distilled, dims):
     with distilled.symbolic(dims=dims):
         compiled = torch.compile(distilled, backend="aot_eager")
         torch.testing.assert_close(compiled(X), distilled(X))
+    torch._dynamo.reset()
+
+
+def test_a_model_that_was_compiled_before():
+    net, x = Net().eval(), randn(50, 3)
+    compiled = torch.compile(net, backend="eager")
+    before = compiled(x)
+    net.law = SymbolicModel(net.law)
+    assert torch.equal(compiled(x), before)
+    net.law.distill(x, parent_model=compiled, sr_params=QUICK)
+    net.law.switch_to_symbolic(complexity=1)
+    assert not torch.allclose(compiled(x), before)
+    net.law.switch_to_block()
+    assert torch.equal(compiled(x), before)
     torch._dynamo.reset()
 
 

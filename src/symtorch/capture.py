@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -201,6 +202,9 @@ def run_recorders(
         stack.enter_context(evaluating(*modules))
         stack.enter_context(seeded(random_state))
         stack.enter_context(gradients(False))
+        # A model that torch.compile has seen does not look for new hooks.
+        if "torch._dynamo" in sys.modules:
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         for recorder in recorders:
             stack.enter_context(recorder.attached())
         batches = 0
@@ -285,6 +289,11 @@ class Recorder:
     @contextmanager
     def attached(self) -> Iterator[None]:
         """Hooks on the block inside, none after."""
+        if isinstance(self.block, torch.jit.ScriptModule):
+            raise UnsupportedTypeError(
+                f"block '{self.name}' is a ScriptModule, which takes no hooks; record the "
+                f"module it was made from, or a function that calls it"
+            )
         before = self.block.register_forward_pre_hook(self._enter, with_kwargs=True)
         after = self.block.register_forward_hook(self._leave, with_kwargs=True)
         try:

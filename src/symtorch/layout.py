@@ -144,12 +144,17 @@ class Layout:
 
 _DTYPES = {
     str(dtype).removeprefix("torch."): dtype
-    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    for dtype in (
+        *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+        *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+    )
 }
 
 
 def signature_of(block: Callable[..., Any]) -> inspect.Signature | None:
     """The signature of a block's forward, or None where Python cannot tell."""
+    # torch.compile dresses a module in another, whose forward takes anything.
+    block = getattr(block, "_orig_mod", block)
     try:
         return inspect.signature(block.forward if isinstance(block, nn.Module) else block)
     except (TypeError, ValueError):
@@ -265,10 +270,12 @@ def read_inputs(
     """
     columns: list[torch.Tensor] = []
     for key, width in zip(layout.arguments, layout.widths, strict=True):
-        if not _is_table(arguments.get(key)):
+        axis, value = layout.feature_dim, arguments.get(key)
+        if axis is None and isinstance(value, int | float):
+            value = np.asarray(value)  # a function of arrays takes plain numbers too
+        if not _is_table(value):
             raise InputError(f"block '{name}' needs input '{key}'; this call has {[*arguments]}")
-        tensor = as_tensor(arguments[key])
-        axis = layout.feature_dim
+        tensor = as_tensor(value)
         if axis is None:
             tensor = tensor.unsqueeze(-1)
         elif -tensor.ndim <= axis < tensor.ndim:
@@ -330,7 +337,8 @@ def plan_output(
             raise InputError(_rows_lost(name, lead, layout, tensor))
         squeezed = False
     kind: Literal["torch", "numpy"] = "torch" if isinstance(part, torch.Tensor) else "numpy"
-    same = tensor.dtype == input_dtype or not tensor.dtype.is_floating_point
+    # Whole numbers are always noted: equations compute in floats.
+    same = tensor.dtype == input_dtype and tensor.dtype.is_floating_point
     dtype = None if same else str(tensor.dtype).removeprefix("torch.")
     return OutputLayout(request.output, width, squeezed, kind, dtype)
 
@@ -378,9 +386,15 @@ def write_output(layout: Layout, table: torch.Tensor, lead: torch.Size, whole: A
         # As from the block, so that a view() downstream keeps working.
         shaped = shaped.contiguous()
     if layout.output.dtype is not None:
-        shaped = shaped.to(_DTYPES[layout.output.dtype])
+        shaped = cast(shaped, _DTYPES[layout.output.dtype])
     part: Any = shaped.detach().cpu().numpy() if layout.output.kind == "numpy" else shaped
     return part if layout.output.path is None else _replaced(whole, layout.output.path, part)
+
+
+def cast(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Values in another type; to the nearest whole number where it has no others."""
+    whole = values.dtype.is_floating_point and not dtype.is_floating_point
+    return (values.round() if whole else values).to(dtype)
 
 
 def _output_axis(layout: Layout) -> int:

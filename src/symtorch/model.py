@@ -529,7 +529,7 @@ class SymbolicModel(nn.Module):
         self._layout, self._distilled, self.switch = layout, distilled, None
         if chosen:
             # Built now, because torch loads children (the trained constants) next.
-            self.switch = self._make_switch(chosen, bool(data["trainable_constants"]))
+            self.switch = self._make_switch(chosen, data["trainable_constants"])
 
     def _load_from_state_dict(
         self,
@@ -656,11 +656,17 @@ def _read_state(state: Any, name: str) -> dict[str, Any]:
             f"block '{name}': saved by version {data['version']}; this symtorch reads {_VERSION}"
         )
     chosen = data["chosen"]
-    sound = isinstance(data["outputs"], dict) and (
-        chosen is None
-        or (
-            isinstance(chosen, dict)
-            and all(k.isdecimal() and type(v) is int for k, v in chosen.items())
+    sound = (
+        isinstance(data["outputs"], dict)
+        and all(map(_is_number, data["outputs"]))
+        and isinstance(data["trainable_constants"], bool)
+        and (
+            chosen is None
+            or (
+                isinstance(chosen, dict)
+                and len(chosen) > 0
+                and all(_is_number(k) and type(v) is int for k, v in chosen.items())
+            )
         )
     )
     if not sound:
@@ -668,10 +674,15 @@ def _read_state(state: Any, name: str) -> dict[str, Any]:
     return data
 
 
+def _is_number(key: str) -> bool:
+    """Whether a key is an output's number, and none of the many ways to almost write one."""
+    return len(key) < 10 and key.isascii() and key.isdecimal()
+
+
 def _read_outputs(outputs: Mapping[str, Any], layout: Layout | None) -> dict[int, Distilled]:
     distilled = {}
     for key, saved in outputs.items():
-        if layout is None or not key.isdecimal() or int(key) >= layout.output.width:
+        if layout is None or int(key) >= layout.output.width:
             raise InputError(f"saved equations for an output {key!r} that the block has not")
         if not isinstance(saved, dict) or set(saved) != {"front", "features"}:
             raise InputError(f"saved output {key} must hold a front and its features")

@@ -13,7 +13,7 @@ from .expression import Expression
 from .features import Features
 from .front import Front
 from .layer import SymbolicLayer
-from .layout import Layout, named_arguments, read_inputs, read_output, write_output
+from .layout import Layout, cast, named_arguments, read_inputs, read_output, write_output
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Switch(nn.Module):
         whole = run_block(*args, **kwargs)
         original = read_output(self.layout, whole, self.block_name)
         mixed = original.index_copy(
-            -1, self.order.to(original.device), values.to(original.device, original.dtype)
+            -1, self.order.to(original.device), cast(values.to(original.device), original.dtype)
         )
         return write_output(self.layout, mixed, lead, whole)
 

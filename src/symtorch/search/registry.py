@@ -19,12 +19,11 @@ from .options import SearchOptions
 from .problem import Problem
 
 _ENGINES: dict[str, str | Callable[[], Engine]] = {
+    "auto": "symtorch.search.auto:AutoEngine",
+    "sparse": "symtorch.search.sparse:SparseEngine",
     "operon": "symtorch.search.operon:OperonEngine",
     "pysr": "symtorch.search.pysr:PySREngine",
 }
-
-_AUTO = ("operon",)
-"""What ``"auto"`` tries, best first."""
 
 SECONDS_PER_OUTPUT = 20.0
 """Budget of a search whose options name none."""
@@ -47,17 +46,10 @@ def engine_named(name: str) -> Engine:
         InputError: no such engine.
         EngineUnavailableError: its software is not installed.
     """
-    if name == "auto":
-        for candidate in _AUTO:
-            try:
-                return engine_named(candidate)
-            except EngineUnavailableError:
-                continue
-        raise EngineUnavailableError(f"none of the engines {_AUTO} can run here")
     if name not in _ENGINES:
         raise InputError(
             f"unknown engine '{name}'{did_you_mean(name, _ENGINES)}; "
-            f"known: auto, {', '.join(_ENGINES)}"
+            f"known: {', '.join(_ENGINES)}"
         )
     engine = _load(name)
     engine.require()
@@ -99,7 +91,7 @@ def search(
     Args:
         problem: the table to explain.
         options: what may occur and how long to look.
-        engine: a name, or ``"auto"`` for the best one available.
+        engine: a name; ``"auto"`` runs sparse, then operon on what is left.
         random_state: seed; a search that ends before its timeout gives the same front
             on every run with the same seed.
         progress: called with a `Progress` from time to time.
