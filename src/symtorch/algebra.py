@@ -126,15 +126,14 @@ def simplify(
         forms = [form, sympy.factor_terms(form)]
     except _SYMPY_REFUSES:
         return node
-    best = node
+    found = []
     for form in forms:
         try:
-            candidate = from_sympy(form, allowed, custom)
+            found.append(from_sympy(form, allowed, custom))
         except InputError:
             continue
-        if complexity(candidate) < complexity(best):
-            best = candidate
-    return best
+    # Of equally short forms SymPy's own comes first: one spelling for one function.
+    return min([*found, node], key=complexity)
 
 
 class _Symbols(dict[str, Any]):

@@ -14,7 +14,7 @@ from .errors import InputError
 from .features import Features
 from .front import Front
 from .lazy import LazyModule
-from .preserve import gradients, threads
+from .preserve import gradients
 from .search import Engine, Problem, Progress, SearchOptions, register_engine, search
 from .search.problem import Oracle
 from .search.registry import SECONDS_PER_OUTPUT, check_honoured, engine_named
@@ -132,8 +132,7 @@ def _search_one(
     random_state: int,
     progress: Callable[[Progress], None] | None,
 ) -> Front:
-    with threads(1):
-        return search(problem, options, engine=engine, random_state=random_state, progress=progress)
+    return search(problem, options, engine=engine, random_state=random_state, progress=progress)
 
 
 def _check_rows(recording: Recording) -> None:

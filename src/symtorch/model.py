@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -268,7 +269,10 @@ class SymbolicModel(nn.Module):
         fronts = {dim: found.front for dim, found in sorted(self._distilled.items())}
         if self.switch is not None:
             for dim, expression in self.switch.expressions.items():
-                fronts[dim] = fronts[dim].with_expression(self.switch.chosen[dim], expression)
+                # Constants that training drove to nan stay in the parameter: an equation
+                # with such numbers could be neither read nor saved.
+                if all(map(math.isfinite, expression.constants)):
+                    fronts[dim] = fronts[dim].with_expression(self.switch.chosen[dim], expression)
         return fronts
 
     def _commit(self) -> None:
@@ -481,6 +485,8 @@ class SymbolicModel(nn.Module):
     def get_extra_state(self) -> torch.Tensor:
         """Fronts, chosen equations and mode, as JSON in a uint8 tensor.
 
+        Constants in training are not in it: they are a parameter beside it.
+
         Tensors of bytes are what every reader of state dicts copes with, and what
         ``torch.load(weights_only=True)`` lets through.
         """
@@ -499,11 +505,8 @@ class SymbolicModel(nn.Module):
             "version": _VERSION,
             "layout": self._layout and self._layout.to_json(),
             "outputs": {
-                str(dim): {
-                    "front": front.to_json(),
-                    "features": self._distilled[dim].features.to_json(),
-                }
-                for dim, front in self.fronts.items()
+                str(dim): {"front": found.front.to_json(), "features": found.features.to_json()}
+                for dim, found in self._distilled.items()
             },
             "chosen": switch and {str(dim): value for dim, value in switch.chosen.items()},
             "trainable_constants": switch is not None and switch.trainable_constants,

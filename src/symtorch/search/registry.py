@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -12,6 +11,7 @@ import torch
 from ..errors import EngineUnavailableError, InputError, did_you_mean
 from ..expression import ComplexityRule, Expression
 from ..front import Candidate, Front
+from ..preserve import threads
 from ..tree import Constant
 from .engine import Budget, Engine, Progress, SearchRun
 from .limits import within_limits
@@ -48,8 +48,7 @@ def engine_named(name: str) -> Engine:
     """
     if name not in _ENGINES:
         raise InputError(
-            f"unknown engine '{name}'{did_you_mean(name, _ENGINES)}; "
-            f"known: {', '.join(_ENGINES)}"
+            f"unknown engine '{name}'{did_you_mean(name, _ENGINES)}; known: {', '.join(_ENGINES)}"
         )
     engine = _load(name)
     engine.require()
@@ -115,7 +114,8 @@ def search(
             Budget(options.timeout_in_seconds or SECONDS_PER_OUTPUT),
             progress or (lambda _: None),
         )
-        candidates = guest.search(problem, options, run)
+        with threads(1):
+            candidates = guest.search(problem, options, run)
     mean = float((problem.train.weights * problem.train.y).sum() / problem.train.weights.sum())
     return build_front(problem, [Expression(Constant(mean)), *candidates], options, rule)
 
@@ -126,17 +126,34 @@ def build_front(
     options: SearchOptions,
     rule: ComplexityRule,
 ) -> Front:
-    """Score candidates on both halves of a problem and keep the Pareto-optimal ones."""
-    scored = []
-    for expression in dict.fromkeys(candidates):
+    """Score candidates on both halves of a problem and keep the Pareto-optimal ones.
+
+    These are then written in their shortest and most usual form.
+    """
+
+    def scored(expression: Expression) -> Candidate | None:
         complexity = rule.of(expression)
         if complexity > max(options.maxsize, 1) or not within_limits(expression, options, rule):
-            continue
+            return None
         loss = problem.train.loss(problem.predict(expression, problem.train))
         validation = problem.validation.loss(problem.predict(expression, problem.validation))
-        if math.isfinite(loss) and math.isfinite(validation):
-            scored.append(Candidate(expression, complexity, loss, validation))
-    return Front.pareto(scored, variables=problem.names, loss_floor=problem.loss_floor)
+        return Candidate(expression, complexity, loss, validation)
+
+    def tidied(row: Candidate) -> Candidate:
+        tidy = scored(row.expression.simplify(rule, operators=operators))
+        same = tidy is not None and all(
+            after <= before * (1 + 1e-9) + problem.loss_floor
+            for before, after in (
+                (row.loss, tidy.loss),
+                (row.validation_loss, tidy.validation_loss),
+            )
+        )
+        return tidy if same and tidy is not None else row
+
+    operators = [operator.name for operator in (*options.binary, *options.unary)]
+    rows = [row for row in map(scored, dict.fromkeys(candidates)) if row is not None]
+    front = Front.pareto(rows, variables=problem.names, loss_floor=problem.loss_floor)
+    return Front.pareto(map(tidied, front), variables=problem.names, loss_floor=problem.loss_floor)
 
 
 def check_honoured(engine: Engine, options: SearchOptions) -> None:
