@@ -31,8 +31,8 @@ class Training:
     noise: float = 0.0
     rows: int = 10_000
     widths: tuple[int, ...] = (64, 64, 64)
-    steps: int = 12_000
-    batch: int = 256
+    steps: int = 10_000
+    batch: int = 512
     seed: int = 0
 
     @property

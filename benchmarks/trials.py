@@ -76,6 +76,7 @@ class Outcome:
         equal: that equation is the law or an accepted form, also on wider ranges.
         shown: SymPy shows so by expanding.
         structure: what `get_best` chooses is the law up to small changes of its constants.
+        on_front: some equation of the front is.
         seconds: the search took.
         complexity: of the equation reported.
         reference: complexity of the law.
@@ -90,6 +91,7 @@ class Outcome:
     equal: bool
     shown: bool
     structure: bool
+    on_front: bool
     seconds: float
     complexity: int
     reference: int
@@ -103,12 +105,14 @@ def run_trial(trial: Trial) -> Outcome:
     """Search from samples."""
     law = trial.law
     X, y = law.sample(trial.rows + TEST_ROWS, trial.seed)
-    X_test, y_test = X[trial.rows :], y[trial.rows :]
-    idle = np.random.default_rng(trial.seed).standard_normal((trial.rows, trial.idle))
+    idle = np.random.default_rng(trial.seed).standard_normal((len(X), trial.idle))
+    table = np.hstack([X, idle])
+    names = (*law.names, *(f"idle{i}" for i in range(trial.idle)))
+    train, test = slice(trial.rows), slice(trial.rows, None)
     problem = Problem.split(
-        torch.from_numpy(np.hstack([X[: trial.rows], idle])),
-        torch.from_numpy(noisy(y[: trial.rows], trial.noise, trial.seed)),
-        [*law.names, *(f"idle{i}" for i in range(trial.idle))],
+        torch.from_numpy(table[train]),
+        torch.from_numpy(noisy(y[train], trial.noise, trial.seed)),
+        names,
         validation_fraction=trial.held_out,
         random_state=trial.seed,
     )
@@ -117,10 +121,8 @@ def run_trial(trial: Trial) -> Outcome:
         lambda: search(problem, options, engine=trial.engine, random_state=trial.seed),
         trial.seconds,
     )
-    columns = dict(law.columns(X_test))
-    # What an idle input is at the test points must not matter.
-    columns |= {name: np.ones(TEST_ROWS) for name in problem.names if name not in columns}
-    target = Target(columns, y_test, complexity_of(law), trial.floor)
+    columns = dict(zip(names, table[test].T, strict=True))
+    target = Target(columns, y[test], complexity_of(law), trial.floor)
     # At ten percent noise the data themselves do not know constants to five.
     outcome = judged(front, law, target, seconds, tolerance=max(0.05, trial.noise))
     return _compared(outcome, law, trial.accepted) if outcome.recovered else outcome
@@ -139,6 +141,7 @@ def judged(
         equal=False,
         shown=False,
         structure=same_structure(best.expression, law, tolerance),
+        on_front=any(same_structure(row.expression, law, tolerance) for row in front),
         seconds=seconds,
         complexity=told.complexity,
         reference=target.complexity,

@@ -58,7 +58,7 @@ def run_in_processes(
                     else:
                         yield done
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                # Without this, leaving the block would wait for the searches under way.
                 _end(pool)
                 raise
         if one_by_one:
@@ -94,9 +94,13 @@ def _done(future: Future[Answer], task: Task) -> Done[Task, Answer] | None:
     except BrokenProcessPool:
         return None
     except Exception as error:  # whatever an engine raises is a result of the benchmark
-        return Done(task, None, f"{type(error).__name__}: {error}")
+        places = re.findall(r'File "([^"]+)", line (\d+)', str(error.__cause__))
+        where = f" ({Path(places[-1][0]).name}:{places[-1][1]})" if places else ""
+        return Done(task, None, f"{type(error).__name__}: {error}{where}")
 
 
 def _end(pool: ProcessPoolExecutor) -> None:
-    for process in list((pool._processes or {}).values()):
+    processes = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
         process.terminate()
