@@ -91,7 +91,7 @@ def stages(workspace: Workspace) -> list[Stage]:
     def factor_pairs(limit: int, budget: int, relative: bool) -> None:
         pool = factor_pool(limit, budget)
         library = arguments(limit, 9)
-        ProductSearch(workspace, library, families, pool, IDENTITY, relative).pairs(3_000, 6)
+        ProductSearch(workspace, library, families, pool, IDENTITY, relative).pairs(3_000, 4)
 
     def products(
         limit: int, budget: int, depth: int, beam: int, links: list[Link], relative: bool = True
@@ -102,7 +102,7 @@ def stages(workspace: Workspace) -> list[Stage]:
                 return
             search = ProductSearch(workspace, arguments(limit, 9), families, pool, link, relative)
             if depth == 2:
-                search.pairs(4_000, 6)
+                search.pairs(4_000, 4)
             if not workspace.solved:
                 search.run(depth, beam)
 
@@ -137,6 +137,7 @@ def stages(workspace: Workspace) -> list[Stage]:
     return [
         Stage("powers of the inputs", math.inf, powers),
         Stage("products", 12, lambda: products(600, 40_000, 1, 32, [IDENTITY])),
+        Stage("wider products", 14, lambda: products(2_000, 100_000, 1, 32, [IDENTITY])),
         Stage("two simple factors", 12, lambda: factor_pairs(600, 40_000, True)),
         Stage("short sums", 9, lambda: plain_sums(10_000, (128, 96, 48), 3)),
         Stage("rational laws", 9, lambda: rational(2_000, 12, (16, 6), 3)),

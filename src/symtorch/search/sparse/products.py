@@ -276,7 +276,7 @@ class ProductSearch:
         starts as a slope."""
         shift = next(k for k, family in enumerate(self.families) if family.name == "shift")
         found = []
-        for argument in dict.fromkeys(f.argument for f in picks if f.family < 0):
+        for argument in dict.fromkeys(f.argument for f in picks):
             u = self.arguments.rows[argument].abs()
             small, large = 0.03 * float(u.median()), 3.0 * float(u.max())
             found += [Factor(shift, argument, theta) for theta in (small, -small, large, -large)]
@@ -302,7 +302,7 @@ class ProductSearch:
         ]
         # A coarse constant hides a good pair; functions of bare inputs deserve the benefit of it.
         bare = [pair for pair in ranked if all(self.is_input(f) for f in pair)]
-        for pool, swept in ((bare, 6 * keep), (ranked, 5 * keep)):
+        for pool, swept in ((bare, 9 * keep), (ranked, 2 * keep)):
             for factors in pool:
                 key = tuple(sorted((f.family, f.argument) for f in factors))
                 place = tuple(sorted(f.argument for f in factors))

@@ -91,7 +91,9 @@ class SumSearch:
             beams,
             self.workspace.check,
             bias=bias,
-            pairs=self.library.complexity.argsort(stable=True)[:PAIRED],
+            pairs=self.library.complexity.argsort(stable=True)[
+                : 1_000 if self.relative else PAIRED
+            ],
         )
         ranked: list[Subset] = []
         for size in range(1, len(beams) + 1):
