@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
@@ -22,7 +22,7 @@ from scipy.optimize import least_squares
 
 from .. import algebra
 from ..errors import InputError
-from ..expression import ComplexityRule
+from ..expression import ComplexityRule, Expression
 from ..tree import (
     Call,
     Constant,
@@ -246,6 +246,47 @@ class Refiner:
         shorter = self.simplify(best.root)
         loss = self.loss(shorter)
         return Fitted(shorter, loss) if loss <= max(best.loss * 1.001, self.floor) else best
+
+
+def refine(
+    roots: Sequence[Node],
+    problem: Problem,
+    rows: Sample,
+    rule: ComplexityRule,
+    operators: Collection[str],
+    *,
+    stop_shortening: Callable[[], bool],
+    stop: Callable[[], bool],
+    progress: Callable[[float, float], None] = lambda fraction, loss: None,
+) -> Iterator[Expression]:
+    """Work over what an engine found: shorten each form, then polish the best of each size.
+
+    Yields one at a time, so that what there is survives Ctrl-C.
+
+    Args:
+        roots: the finds, those that matter most first.
+        problem: what they explain; its training rows fit the final constants.
+        rows: a sample of these rows, for the many fits on the way.
+        rule: how trees are counted.
+        operators: names that simplification may use.
+        stop_shortening: asked between fits; once true, no more forms are tried.
+        stop: once true, work in hand is returned as it is.
+        progress: called with the share done and the loss of the last find.
+    """
+    small = Refiner(problem, rows, rule, operators, stop_shortening)
+    interrupted = False
+    for number, root in enumerate(roots):
+        if small.out_of_time():
+            break
+        try:
+            found = small.shorten(root)
+        except KeyboardInterrupt:
+            interrupted = True
+            break
+        progress((number + 1) / len(roots), found.loss)
+    full = Refiner(problem, problem.train, rule, operators, lambda: interrupted or stop())
+    for candidate in small.best_of_each_size():
+        yield Expression(full.polish(candidate.root).root)
 
 
 class _System:

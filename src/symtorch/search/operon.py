@@ -21,7 +21,7 @@ import torch
 from ..expression import ComplexityRule, Expression
 from ..operators import OPERATORS
 from ..tree import Call, Constant, Node
-from .constants import Refiner
+from .constants import refine
 from .engine import Budget, Progress, SearchRun
 from .limits import keeps_constraints, written_with
 from .operon_trees import arities, scaled_column, to_tree
@@ -364,25 +364,22 @@ def _refine(
     run: SearchRun,
 ) -> Iterator[Expression]:
     """The finds worth it, worked over, simplest first."""
-    allowed = written_with({operator.name for operator in (*options.binary, *options.unary)})
-    small = Refiner(problem, rows, rule, allowed, _spent(run, _SHORTENING_END))
     finds = [root for archive in archives for root in _worth_refining(archive)]
-    chosen = [*(seed.root for seed in run.seeds), *(_anchored(root, problem) for root in finds)]
-    interrupted = False
-    for number, root in enumerate(chosen):
-        if small.out_of_time():
-            break
-        try:
-            found = small.shorten(root)
-        except KeyboardInterrupt:
-            interrupted = True
-            break
-        done = _EVOLUTION_SHARE + (1 - _EVOLUTION_SHARE) * (number + 1) / len(chosen)
-        run.progress(Progress(max(done, run.budget.fraction()), found.loss, "fitting constants"))
-    late = _spent(run, _REFINEMENT_END)
-    full = Refiner(problem, problem.train, rule, allowed, lambda: interrupted or late())
-    for candidate in small.best_of_each_size():
-        yield Expression(full.polish(candidate.root).root)
+
+    def report(share: float, loss: float) -> None:
+        done = _EVOLUTION_SHARE + (1 - _EVOLUTION_SHARE) * share
+        run.progress(Progress(max(done, run.budget.fraction()), loss, "fitting constants"))
+
+    return refine(
+        [*(seed.root for seed in run.seeds), *(_anchored(root, problem) for root in finds)],
+        problem,
+        rows,
+        rule,
+        written_with({operator.name for operator in (*options.binary, *options.unary)}),
+        stop_shortening=_spent(run, _SHORTENING_END),
+        stop=_spent(run, _REFINEMENT_END),
+        progress=report,
+    )
 
 
 def _spent(run: SearchRun, share: float) -> Callable[[], bool]:

@@ -10,8 +10,9 @@ import torch
 
 from ...expression import Expression
 from ...operators import OPERATORS
+from ..constants import refine
 from ..engine import Progress, SearchRun
-from ..limits import within_limits
+from ..limits import within_limits, written_with
 from ..options import SearchOptions
 from ..problem import Problem
 from .plan import stages
@@ -23,6 +24,11 @@ log = logging.getLogger(__name__)
 
 SCREEN_ROWS = 256
 FIT_ROWS = 4096
+REFINE_ROWS = 1024
+STAGES_END = 0.85
+SHORTENING_END = 0.92
+REFINEMENT_END = 0.97
+"""Shares of the budget after which stages, then shortening, then polishing stop."""
 
 
 def vocabulary_of(options: SearchOptions, names: Sequence[str]) -> Vocabulary:
@@ -106,11 +112,11 @@ class SparseEngine:
             generator=generator,
             maxsize=options.maxsize,
             floor=problem.loss_floor,
-            expired=lambda: run.budget.left() <= 0.03 * run.budget.seconds,
+            expired=lambda: run.budget.fraction() > STAGES_END,
             acceptable=lambda tree: within_limits(expression(tree), options, rule),
         )
         try:
-            for stage in stages(workspace):
+            for stage in stages(workspace)[: options.niterations]:
                 if workspace.solved:
                     break
                 workspace.settled_size = stage.settled
@@ -129,4 +135,20 @@ class SparseEngine:
         except KeyboardInterrupt:
             log.info("interrupted; returning the best equations so far")
         front = workspace.archive.front(len(workspace.holdout))
-        return [expression(candidate.tree) for candidate in front]
+        found = [expression(candidate.tree) for candidate in front]
+        try:
+            # A term that only a little of the noise asked for is dropped here, and what is
+            # said twice is said once. Those at the top of the front are worth most.
+            for refined in refine(
+                [candidate.root for candidate in reversed(found)],
+                problem,
+                problem.train.take(spread_rows(problem.train.y, REFINE_ROWS, generator)),
+                rule,
+                written_with({operator.name for operator in (*options.binary, *options.unary)}),
+                stop_shortening=lambda: run.budget.fraction() > SHORTENING_END,
+                stop=lambda: run.budget.fraction() > REFINEMENT_END,
+            ):
+                found.append(refined)
+        except KeyboardInterrupt:
+            log.info("interrupted; returning the equations as they were found")
+        return found

@@ -136,6 +136,7 @@ def stages(workspace: Workspace) -> list[Stage]:
 
     return [
         Stage("powers of the inputs", math.inf, powers),
+        Stage("sums of simple terms", 9, lambda: plain_sums(400, (32, 16, 8), 2)),
         Stage("products", 12, lambda: products(600, 40_000, 1, 32, [IDENTITY])),
         Stage("wider products", 14, lambda: products(2_000, 100_000, 1, 32, [IDENTITY])),
         Stage("two simple factors", 12, lambda: factor_pairs(600, 40_000, True)),

@@ -342,7 +342,9 @@ class ProductSearch:
     def rank(self, state: tuple[float, list[Factor]]) -> tuple[int, float]:
         """Constants are refined to some nine digits here; what differs below that is decided by
         size."""
-        return round(2 * math.log10(state[0] + 1e-17)), sum(self.cost(f) for f in state[1])
+        # A state without a fit has an infinite error, which has no rounded logarithm.
+        error = min(max(state[0], 1e-17), 1e30)
+        return round(2 * math.log10(error)), sum(self.cost(f) for f in state[1])
 
     def emit_best(self, states: list[tuple[float, list[Factor]]], keep: int) -> None:
         """Write the best states, and all that are exact, as equations."""

@@ -166,12 +166,22 @@ class Workspace:
                 self.exact_size = complexity
 
     def is_exact(self, tree: Tree) -> bool:
-        """Whether the tree meets every row to about the precision of float64."""
-        for sample in (self.fit, self.holdout):
-            value = evaluate(tree, sample.X, self.vocabulary.functions)
+        """Whether the tree meets every row to about the precision of the numbers."""
+        values = [evaluate(tree, s.X, self.vocabulary.functions) for s in self.samples]
+        if all(
+            sample.loss(value.expand(len(sample))) <= self.floor
+            for sample, value in zip(self.samples, values, strict=True)
+        ):
+            return True  # recorded in single precision, say
+        for sample, value in zip(self.samples, values, strict=True):
             error = (value - sample.y).abs() / (
                 sample.y.abs() + 1e-6 * sample.y.abs().median() + 1e-300
             )
             if not float(error.max()) < 30 * EXACT:
                 return False
         return True
+
+    @property
+    def samples(self) -> tuple[Sample, Sample]:
+        """The rows that fit and the rows that judge."""
+        return self.fit, self.holdout
