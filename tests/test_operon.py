@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pyoperon
 import pytest
 import torch
+from helpers import keeps_to
 
 from symtorch.errors import InputError
 from symtorch.expression import ComplexityRule, Expression
@@ -280,12 +280,8 @@ def test_maxsize_is_kept(maxsize):
 @pytest.mark.parametrize("seconds", [1.0, 3.0, 6.0])
 def test_timeout_is_kept_within_a_tenth(seconds):
     problem = noisy_law(0)
-    begun = time.monotonic()
-    front = search(
-        problem, SearchOptions(timeout_in_seconds=seconds, niterations=10_000), engine="operon"
-    )
-    assert time.monotonic() - begun < 1.1 * seconds
-    assert len(front) > 1
+    options = SearchOptions(timeout_in_seconds=seconds, niterations=10_000)
+    assert keeps_to(seconds, lambda: search(problem, options, engine="operon"))
 
 
 def test_same_seed_gives_the_same_front_and_another_seed_other_candidates():

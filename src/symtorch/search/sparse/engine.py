@@ -16,6 +16,7 @@ from ..limits import within_limits, written_with
 from ..options import SearchOptions
 from ..problem import Problem
 from .plan import stages
+from .structure import search_with_hints
 from .tree import Tree, to_string
 from .vocabulary import Vocabulary
 from .workspace import OutOfTimeError, Workspace
@@ -94,8 +95,15 @@ class SparseEngine:
         self, problem: Problem, options: SearchOptions, run: SearchRun
     ) -> Sequence[Expression]:
         """Candidate equations, good ones at every complexity."""
+        return search_with_hints(self._explore, problem, options, run)
+
+    def _explore(
+        self, problem: Problem, options: SearchOptions, run: SearchRun
+    ) -> tuple[Sequence[Expression], bool]:
+        """Candidates of one problem, and whether the search was interrupted."""
+        interrupted = False
         if not bool((problem.train.X[:1] != problem.train.X).any()):
-            return []
+            return [], interrupted
         generator = torch.Generator().manual_seed(run.random_state)
         vocabulary = vocabulary_of(options, problem.names)
         rule = options.complexity_rule(problem.names)
@@ -112,6 +120,7 @@ class SparseEngine:
             generator=generator,
             maxsize=options.maxsize,
             floor=problem.loss_floor,
+            precision=problem.precision,
             expired=lambda: run.budget.fraction() > STAGES_END,
             acceptable=lambda tree: within_limits(expression(tree), options, rule),
         )
@@ -133,6 +142,7 @@ class SparseEngine:
         except OutOfTimeError:
             log.debug("out of time")
         except KeyboardInterrupt:
+            interrupted = True
             log.info("interrupted; returning the best equations so far")
         front = workspace.archive.front(len(workspace.holdout))
         found = [expression(candidate.tree) for candidate in front]
@@ -150,5 +160,6 @@ class SparseEngine:
             ):
                 found.append(refined)
         except KeyboardInterrupt:
+            interrupted = True
             log.info("interrupted; returning the equations as they were found")
-        return found
+        return found, interrupted

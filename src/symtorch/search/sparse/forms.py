@@ -7,6 +7,9 @@ import torch
 from .tree import Tree, inputs_of
 from .vocabulary import Vocabulary
 
+_POWERS = frozenset({"square", "cube", "inv", "sqrt", "neg"})
+"""Functions whose values the monomials already have."""
+
 
 def comparable_pairs(X: torch.Tensor) -> list[tuple[int, int]]:
     """Pairs of inputs of one order of magnitude: the sum of 1e-20 and 1e7 is nobody's law."""
@@ -33,7 +36,8 @@ def library_atoms(vocabulary: Vocabulary, X: torch.Tensor) -> list[Tree]:
     ]
     products = [t for a, b in pairs if (t := vocabulary.multiply(a, b)) is not None]
     atoms: list[Tree] = []
-    for name in ("sin", "cos", "exp", "log", "tanh"):
+    usual = ("sin", "cos", "exp", "log", "tanh")
+    for name in (*usual, *sorted(vocabulary.unary - _POWERS - set(usual))):
         atoms += [t for u in inputs if (t := vocabulary.apply(name, u)) is not None]
     for name in ("sin", "cos"):
         atoms += [t for u in differences if (t := vocabulary.apply(name, u)) is not None]

@@ -66,7 +66,7 @@ class Workspace:
 
     screen: rows on which libraries are evaluated; fit: rows on which constants are fitted;
     holdout: rows that judge. expired: whether the time is up. floor: squared error that rounding
-    alone leaves.
+    alone leaves. precision: relative, of the numbers.
     exact_size: complexity of the simplest exact law so far.
     """
 
@@ -77,6 +77,7 @@ class Workspace:
     generator: torch.Generator
     maxsize: float
     floor: float
+    precision: float
     expired: Callable[[], bool]
     acceptable: Callable[[Tree], bool] = lambda tree: True
     archive: Archive = field(default_factory=Archive)
@@ -166,22 +167,18 @@ class Workspace:
                 self.exact_size = complexity
 
     def is_exact(self, tree: Tree) -> bool:
-        """Whether the tree meets every row to about the precision of the numbers."""
-        values = [evaluate(tree, s.X, self.vocabulary.functions) for s in self.samples]
-        if all(
-            sample.loss(value.expand(len(sample))) <= self.floor
-            for sample, value in zip(self.samples, values, strict=True)
-        ):
-            return True  # recorded in single precision, say
-        for sample, value in zip(self.samples, values, strict=True):
-            error = (value - sample.y).abs() / (
-                sample.y.abs() + 1e-6 * sample.y.abs().median() + 1e-300
-            )
-            if not float(error.max()) < 30 * EXACT:
+        """Whether the tree meets every row to about the precision of the numbers.
+
+        Row by row, as the mean square is decided by the largest values alone.
+        """
+        for sample in (self.fit, self.holdout):
+            value = evaluate(tree, sample.X, self.vocabulary.functions)
+            size = sample.y.abs()
+            # Numbers computed in single precision (by a network, say) are off by as much
+            # as the larger ones they came from.
+            coarse = self.precision > EXACT
+            size = size + (1.0 if coarse else 1e-6) * size.median() + 1e-300
+            limit = 64 * self.precision if coarse else 30 * EXACT
+            if not float(((value - sample.y).abs() / size).max()) < limit:
                 return False
         return True
-
-    @property
-    def samples(self) -> tuple[Sample, Sample]:
-        """The rows that fit and the rows that judge."""
-        return self.fit, self.holdout
