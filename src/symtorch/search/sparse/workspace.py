@@ -177,7 +177,10 @@ class Workspace:
             # Numbers computed in single precision (by a network, say) are off by as much
             # as the larger ones they came from.
             coarse = self.precision > EXACT
-            size = size + (1.0 if coarse else 1e-6) * size.median() + 1e-300
+            # Where the target crosses zero no digit is certain, but small values are to be
+            # met as well as large ones: those of an exponential span many decades.
+            small = float(size.quantile(0.1)) or float(size.mean())
+            size = size + (float(size.median()) if coarse else 1e-6 * small) + 1e-300
             limit = 64 * self.precision if coarse else 30 * EXACT
             if not float(((value - sample.y).abs() / size).max()) < limit:
                 return False
