@@ -226,9 +226,11 @@ class Refiner:
             return []
         system = _System(root, self._with(pinned), self._root_weights, self.sample.y)
         jacobian = system.jacobian(np.array(values))
-        norms = np.maximum(np.linalg.norm(jacobian, axis=0), 1e-300)
+        # By the largest entry first: squares of what stands for "not finite" overflow.
+        largest = np.maximum(np.abs(jacobian).max(axis=0), 1e-300)
+        norms = largest * np.maximum(np.linalg.norm(jacobian / largest, axis=0), 1e-300)
         scaled = jacobian / norms
-        variance = np.diagonal(np.linalg.pinv(scaled.T @ scaled, hermitian=True)) / norms**2
+        variance = np.diagonal(np.linalg.pinv(scaled.T @ scaled, hermitian=True)) / norms / norms
         trials = []
         for position, value in enumerate(values):
             for rank, simple in enumerate(simple_numbers(value)):

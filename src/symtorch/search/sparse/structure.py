@@ -195,10 +195,11 @@ class _Session:
         rule = self.options.complexity_rule(self.problem.names)
         limited = [root for root in together if rule.of(root) <= 2 * self.options.maxsize]
         deadline = Budget(max(0.3 * seconds, 1e-3))
+        train = self.problem.train
         refined = refine(
             limited,
             self.problem,
-            self.problem.train.take(torch.arange(min(len(self.problem.train), PIECE_ROWS))),
+            train.take(torch.arange(min(len(train), PIECE_ROWS), device=train.y.device)),
             rule,
             written_with({op.name for op in (*self.options.binary, *self.options.unary)}),
             stop_shortening=lambda: deadline.fraction() > 0.6,
@@ -209,7 +210,11 @@ class _Session:
 
     @staticmethod
     def _front(problem: Problem, candidates: Sequence[Expression]) -> list[Node]:
-        """The best few equations of a piece, by size and held-out loss, the best first."""
+        """A few equations of a piece: where the front falls most steeply, and its end.
+
+        Steepness is PySR's score, the fall of log(loss) for each unit of complexity: the law
+        stands there, and the network's own errors are what the longer equations explain.
+        """
         sample = problem.validation
         losses = {
             e: max(sample.loss(problem.predict(e, sample).expand(len(sample))), problem.loss_floor)
@@ -219,7 +224,17 @@ class _Session:
         for equation in sorted(losses, key=lambda e: (e.complexity(), losses[e])):
             if not kept or losses[equation] < 0.9 * losses[kept[-1]]:
                 kept.append(equation)
-        return [equation.root for equation in kept[-3:][::-1]]
+        if not kept:
+            return []
+        # Before the first there is the constant, whose loss is the variance.
+        before = [(max(float(sample.y.var()), problem.loss_floor), 1)]
+        before += [(losses[e], e.complexity()) for e in kept]
+        scores = {
+            e: math.log(loss / losses[e]) / max(e.complexity() - size, 1)
+            for e, (loss, size) in zip(kept, before, strict=False)
+        }
+        steepest = sorted(scores, key=lambda e: -scores[e])[:3]
+        return [equation.root for equation in dict.fromkeys([*steepest, kept[-1]])]
 
     def _explore(self, view: View, share: float) -> None:
         self._explore_for(view, share * self.run.budget.left())
@@ -328,10 +343,7 @@ def screened_by_samples(X: Tensor, y: Tensor, random_state: int) -> list[int]:
     X, y = _few_rows(X, y, random_state)
     importance, chance = _tree_importance(X, y, random_state)
     kept = {i for i in range(X.shape[1]) if importance[i] > CERTAIN * chance}
-    leading = torch.argsort(importance, descending=True, stable=True)[:32].tolist()
-    kept |= _explaining(_standardised(X), y, leading).keys()
-    kept |= _explaining(_ranks(X), _ranks(y[:, None])[:, 0], leading).keys()
-    return sorted(kept)
+    return sorted(kept | _gains(X, y, importance).keys())
 
 
 def _ranked_by_samples(X: Tensor, y: Tensor, random_state: int) -> list[int]:
@@ -339,9 +351,7 @@ def _ranked_by_samples(X: Tensor, y: Tensor, random_state: int) -> list[int]:
     X, y = _few_rows(X, y, random_state)
     importance, chance = _tree_importance(X, y, random_state)
     leading = torch.argsort(importance, descending=True, stable=True).tolist()
-    gains = _explaining(_standardised(X), y, leading[:32])
-    for column, gain in _explaining(_ranks(X), _ranks(y[:, None])[:, 0], leading[:32]).items():
-        gains[column] = max(gains.get(column, 0.0), gain)
+    gains = _gains(X, y, importance)
     shares = importance / importance.sum().clamp_min(1e-300)
 
     def merit(column: int) -> tuple[bool, float]:
@@ -349,6 +359,26 @@ def _ranked_by_samples(X: Tensor, y: Tensor, random_state: int) -> list[int]:
         return seen, max(gains.get(column, 0.0), float(shares[column]))
 
     return sorted(leading, key=merit, reverse=True)
+
+
+def _gains(X: Tensor, y: Tensor, importance: Tensor) -> dict[int, float]:
+    """Columns that short sums of products need, with the share of the variance that they explain.
+
+    Asked of the values, of their ranks (blind to scale), and of the size of the output: what
+    enters only in a product of many odd functions still shows in how far the output goes.
+    """
+    leading = torch.argsort(importance, descending=True, stable=True)[:32].tolist()
+    ranks = _ranks(X)
+    size = (y - y.median()).abs()
+    gains: dict[int, float] = {}
+    for table, target in (
+        (_standardised(X), y),
+        (ranks, _ranks(y[:, None])[:, 0]),
+        (ranks, _ranks(size[:, None])[:, 0]),
+    ):
+        for column, gain in _explaining(table, target, leading).items():
+            gains[column] = max(gains.get(column, 0.0), gain)
+    return gains
 
 
 def _few_rows(X: Tensor, y: Tensor, random_state: int) -> tuple[Tensor, Tensor]:
@@ -497,7 +527,7 @@ class Derivatives:
             with torch.enable_grad():
                 values = problem.oracle(points)
                 (gradients,) = torch.autograd.grad(values.sum(), points)
-        except RuntimeError as error:
+        except Exception as error:  # it may be any code; without it there are only no hints
             log.debug("the oracle has no gradient: %s", error)
             return None
         finite = torch.isfinite(gradients).all(1) & torch.isfinite(values)
@@ -602,7 +632,11 @@ class View:
         root = equation.root
         for name, form in reversed(self.forms):
             if name == _EQUATION:
-                root = substitute(form.root, {name: root})
+                whole = form.root
+                if isinstance(whole, Call) and whole.operator.name == "*":
+                    root = _product(whole.args[0], root)
+                else:
+                    root = substitute(whole, {name: root})
             else:
                 root = substitute(root, {name: form.root})
         return Expression(root)
@@ -626,7 +660,7 @@ class View:
         problem = self.problem
         keep = [k for k in range(len(problem.names)) if k not in (i, j)]
         name = _fresh(problem.names)
-        meaning = Expression.parse(form, problem.names, self.options.custom)
+        meaning = self._meaning(form, problem.names)
 
         def moved(sample: Sample) -> Sample:
             return replace(
@@ -652,7 +686,7 @@ class View:
 
         def moved(sample: Sample) -> Sample:
             by = factor(sample.X)
-            rows = _usable(by)
+            rows = _usable(by, 0.3)
             # With these weights the loss is what it was: w f^2 (y/f - g)^2 = w (y - f g)^2.
             scaled = Sample(sample.X, sample.y / by, sample.weights * by**2)
             return scaled.take(rows.nonzero().flatten())
@@ -671,7 +705,7 @@ class View:
 
     def _rewritten(self, moved: Callable[[Sample], Sample], form: str, story: str) -> View:
         problem = self.problem
-        meaning = Expression.parse(form, (*problem.names, _EQUATION), self.options.custom)
+        meaning = self._meaning(form, (*problem.names, _EQUATION))
         return replace(
             self,
             problem=replace(
@@ -687,6 +721,18 @@ class View:
             story=f"{self.story} {story};",
         )
 
+    def _meaning(self, form: str, names: Sequence[str]) -> Expression:
+        """A form as an expression.
+
+        Raises:
+            InputError: it needs operators that were not asked for.
+        """
+        meaning = Expression.parse(form, names, self.options.custom)
+        rule = self.options.complexity_rule(self.problem.names)
+        if not within_limits(meaning, self.options, rule):
+            raise InputError(f"the options do not allow {form}")
+        return meaning
+
     def _size(self, form: Expression) -> int:
         rule = self.options.complexity_rule(self.problem.names)
         return rule.of(form)
@@ -694,6 +740,18 @@ class View:
     def _options(self, keep: Sequence[int], new: Sequence[int] = ()) -> SearchOptions:
         costs = self.costs()
         return self.options.replace(complexity_of_variables=(*(costs[i] for i in keep), *new))
+
+
+def _product(factor: Node, root: Node) -> Node:
+    """A product, as a quotient where that is shorter: equations that are too long are lost before
+    anyone simplifies them."""
+    for above, below in ((factor, root), (root, factor)):
+        if isinstance(below, Call) and (
+            below.operator.name == "inv"
+            or (below.operator.name == "/" and below.args[0] == Constant(1.0))
+        ):
+            return Call(operator_named("/"), (above, below.args[-1]))
+    return Call(operator_named("*"), (factor, root))
 
 
 _EQUATION = "equation_"
@@ -734,9 +792,8 @@ def proposals(view: View) -> list[View]:
     for _ in range(_STEPS):
         if table is None or len(view.problem.names) < 2:
             break
-        moves = [move for move in _moves(view, table) if move.defect < TOLERANCE]
         made: View | None = None
-        for move in sorted(moves, key=lambda move: max(move.defect, 0.1 * TOLERANCE)):
+        for move in _moves(view, table):
             try:
                 made = move.make(view)
             except InputError:
@@ -768,10 +825,22 @@ def _healthy(view: View) -> bool:
 
 
 def _moves(view: View, table: Derivatives) -> Iterator[_Move]:
-    yield from _factors(view, table)
-    yield from _linear_terms(view, table)
-    yield from _pairs(view, table, lambda view: view, 1.0)
-    # A law may be simple but for one factor: dx times a function of the distance alone.
+    """Steps that the gradients allow, the simplest kind first, of one kind the surest first."""
+    kinds = (
+        (TOLERANCE, (*_factors(view, table), *_linear_terms(view, table))),
+        (TOLERANCE, _pairs(view, table, lambda view: view)),
+        # A derivative of a quotient has the errors of two.
+        (1.6 * TOLERANCE, _pairs_behind_a_factor(view, table)),
+    )
+    for limit, moves in kinds:
+        good = [move for move in moves if move.defect < limit]
+        # Below a tenth of what is allowed, only rounding decides, so the first one does.
+        yield from sorted(good, key=lambda move: max(move.defect, 0.1 * TOLERANCE))
+
+
+def _pairs_behind_a_factor(view: View, table: Derivatives) -> Iterator[_Move]:
+    """``f = x h`` or ``f = h/x`` where two inputs enter h together: ``dx`` times a function of the
+    distance alone."""
     for k, name in enumerate(view.problem.names):
         x = table.X[:, k]
         if bool((x == 0).any()):
@@ -782,7 +851,7 @@ def _moves(view: View, table: Derivatives) -> Iterator[_Move]:
             def first(view: View, k: int = k, power: float = power, form: str = form) -> View:
                 return view.divided(lambda X: X[:, k] ** power, form)
 
-            yield from _pairs(view, inner, first, 1.5)
+            yield from _pairs(view, inner, first)
 
 
 def _factors(view: View, table: Derivatives) -> Iterator[_Move]:
@@ -815,9 +884,7 @@ def _linear_terms(view: View, table: Derivatives) -> Iterator[_Move]:
         yield _Move(off, make, table.reduced(k, c).selected(_others(view, k)))
 
 
-def _pairs(
-    view: View, table: Derivatives, first: Callable[[View], View], penalty: float
-) -> Iterator[_Move]:
+def _pairs(view: View, table: Derivatives, first: Callable[[View], View]) -> Iterator[_Move]:
     """Two inputs that enter together: as ``x + c y``, ``x^c y`` or ``x^2 + c y^2``.
 
     A function of u(x, y) and others has ``f_x u_y = f_y u_x``.
@@ -849,9 +916,9 @@ def _pairs(
                 )
             )
             for left, right, form, values, by_x, by_y in kinds:
-                off = penalty * defect(left, right)
+                off = defect(left, right)
                 u = values(x, y)
-                if off >= TOLERANCE or not bool(torch.isfinite(u).all()):
+                if off >= 2 * TOLERANCE or not bool(torch.isfinite(u).all()):
                     continue
                 # A quotient by something that passes through zero is no better variable.
                 if form == f"{a}/{b}" and not bool(_usable(y).all()):
@@ -925,7 +992,7 @@ def separated(view: View) -> Parts | None:
                 groups = _groups(oracle, X, at, values, name)
                 if groups is not None and len(groups) > 1:
                     return _parts(view, oracle, at, groups, name)
-    except RuntimeError as error:
+    except Exception as error:
         log.debug("the oracle has no answer: %s", error)
     return None
 
