@@ -15,16 +15,12 @@ from symtorch.expression import ComplexityRule, Expression
 from symtorch.search import Budget, Problem, Progress, SearchOptions, SearchRun
 from symtorch.search.limits import within_limits
 from symtorch.search.sparse import SparseEngine
-from symtorch.search.sparse.structure import (
-    Derivatives,
-    Restricted,
-    View,
-    defect,
-    proposals,
-    relevant_inputs,
-    search_with_hints,
-    separated,
-)
+from symtorch.search.sparse.gradients import Derivatives, defect
+from symtorch.search.sparse.hints import search_with_hints
+from symtorch.search.sparse.pieces import separated
+from symtorch.search.sparse.proposals import proposals
+from symtorch.search.sparse.screening import relevant_inputs
+from symtorch.search.sparse.views import Restricted, View
 
 OPTIONS = SearchOptions()
 Ranges = dict[str, tuple[float, float]]

@@ -15,8 +15,8 @@ from ..engine import Progress, SearchRun
 from ..limits import within_limits, written_with
 from ..options import SearchOptions
 from ..problem import Problem
+from .hints import search_with_hints
 from .plan import stages
-from .structure import search_with_hints
 from .tree import Tree, to_string
 from .vocabulary import Vocabulary
 from .workspace import OutOfTimeError, Workspace
