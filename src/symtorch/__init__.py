@@ -4,6 +4,7 @@ from .capture import Recording as Recording
 from .capture import record as record
 from .errors import EngineUnavailableError as EngineUnavailableError
 from .errors import InputError as InputError
+from .errors import MissingDependencyError as MissingDependencyError
 from .errors import StateError as StateError
 from .errors import SymTorchError as SymTorchError
 from .errors import UnsupportedTypeError as UnsupportedTypeError

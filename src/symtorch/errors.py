@@ -31,6 +31,10 @@ class EngineUnavailableError(SymTorchError, ImportError):
     """A search engine whose own software is not installed."""
 
 
+class MissingDependencyError(SymTorchError, ImportError):
+    """A package that only some uses need is not installed; the message says what to run."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest known name, or an empty string.
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from . import latex
 from .errors import InputError
 from .expression import Expression
 from .lazy import LazyModule
@@ -266,6 +267,41 @@ class Front:
     def latex(self, complexity: int | None = None, digits: int = 4) -> str:
         """LaTeX of an equation; None for `get_best`."""
         return self.select(complexity).expression.latex(digits)
+
+    def latex_table(
+        self,
+        complexities: Sequence[int] | None = None,
+        *,
+        digits: int = 3,
+        columns: Sequence[str] = ("equation", "complexity", "loss", "score"),
+    ) -> str:
+        """A LaTeX ``tabular`` of the front, for the package booktabs.
+
+        Args:
+            complexities: rows to show; None for all.
+            digits: significant digits of the numbers.
+            columns: among equation, complexity, loss, validation_loss, score.
+
+        Raises:
+            InputError: a row or column that there is not.
+        """
+        wanted = self.complexities if complexities is None else complexities
+        scores = dict(zip(self.complexities, self.scores, strict=True))
+        rows = [self.select(complexity) for complexity in wanted]
+        return latex.table(
+            [
+                {
+                    "equation": row.expression.latex(digits),
+                    "complexity": row.complexity,
+                    "loss": row.loss,
+                    "validation_loss": row.validation_loss,
+                    "score": scores[row.complexity],
+                }
+                for row in rows
+            ],
+            columns,
+            digits,
+        )
 
     def table(self, digits: int = 4, complexity: int | None = None) -> str:
         """The front as text for reading; ``>`` marks what `get_best` chooses.

@@ -3,68 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 
 from .errors import InputError
 from .expression import Expression
-from .operators import Operator
+from .fused.execution import Direct, Grouped, Tables, run_compiled, run_graph
+from .fused.gradient import evaluate
+from .fused.graph import LINEAR, build_graph
+from .fused.program import plan
+from .fused.workspace import Workspaces
 from .parsing import check_names
-from .tree import Constant, Node, Variable, is_structural
 
+_PLANNED = frozenset(
+    {
+        "_is_small",
+        "_graph",
+        "_grouped",
+        "_workspaces",
+        "_tables_made",
+        "_pays_to_group",
+        "_has_matrices",
+    }
+)
 
-@dataclass(frozen=True)
-class _Step:
-    """One instruction: an operator on earlier results, counted from the first input."""
+SMALL = 10
+"""Steps up to which nothing pays but to run them one after the other."""
 
-    operator: Operator
-    args: tuple[int, ...]
-    exponent: int | None = None
-    """The power's integer exponent where it is part of the form."""
-
-
-class _Compiler:
-    """Turns trees into steps, equal subtrees into one."""
-
-    def __init__(self, variables: Sequence[str], constants: Sequence[float], shared: bool) -> None:
-        self.shared = shared
-        self.constants = list(constants)
-        self._next_constant = 0
-        self.steps: list[_Step] = []
-        self._first_step = len(variables) + len(constants)
-        self._slots: dict[Any, int] = {("variable", n): i for i, n in enumerate(variables)}
-        self._first_constant = len(variables)
-
-    def slot(self, node: Node) -> int:
-        """Where the value of a node will lie."""
-        if isinstance(node, Variable):
-            return self._slots["variable", node.name]
-        if isinstance(node, Constant):
-            return self._constant(node)
-        last = node.args[-1]
-        if isinstance(last, Constant) and is_structural(node, len(node.args) - 1):
-            base = self.slot(node.args[0])
-            return self._step(_Step(node.operator, (base,), int(last.value)))
-        return self._step(_Step(node.operator, tuple(self.slot(child) for child in node.args)))
-
-    def _constant(self, node: Constant) -> int:
-        position = self._first_constant + self._next_constant
-        self._next_constant += 1
-        # Equal constants are one value as long as none of them can be trained apart.
-        return (
-            self._slots.setdefault(("constant", node.value), position)
-            if self.shared
-            else (position)
-        )
-
-    def _step(self, step: _Step) -> int:
-        if step not in self._slots:
-            self._slots[step] = self._first_step + len(self.steps)
-            self.steps.append(step)
-        return self._slots[step]
+GROUPING_PAYS = 2
+"""Steps per tensor operation from which a grouped program is faster under autograd."""
 
 
 class SymbolicLayer(nn.Module):
@@ -125,9 +95,7 @@ class SymbolicLayer(nn.Module):
         else:
             # Not in the state dict: the equations hold them, at full precision.
             self.register_buffer("constants", self._frozen(device), persistent=False)
-        compiler = _Compiler(self.variables, self._exact, shared=not trainable_constants)
-        self._outputs = tuple(compiler.slot(expression.root) for expression in parsed)
-        self._steps = tuple(compiler.steps)
+        self._plan()
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -152,33 +120,76 @@ class SymbolicLayer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Evaluate all equations: [..., variables] -> [..., equations]."""
-        if x.shape[-1:] != (len(self.variables),):
+        if not x.ndim or x.shape[-1] != len(self.variables):
             raise InputError(
                 f"need [..., {len(self.variables)}] with columns {[*self.variables]}; "
                 f"got {[*x.shape]}"
             )
         kind = x.dtype
-        if kind not in (torch.float32, torch.float64):
-            x = x.to(torch.float32)
-        values = [*x.unbind(-1), *self.constants.to(x).unbind(0)]
-        for step in self._steps:
-            operands = [values[i] for i in step.args]
-            if step.exponent is not None:
-                values.append(torch.pow(operands[0], step.exponent))
-            else:
-                values.append(step.operator.torch(*operands))
-        columns = [self._column(values[i], x) for i in self._outputs]
-        result = torch.stack(columns, dim=-1)
+        if kind is torch.float32 or kind is torch.float64:
+            return self._evaluate(x)
+        result = self._evaluate(x.to(torch.float32))
         return result.to(kind) if kind.is_floating_point else result
 
-    def _column(self, value: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        if value.ndim == 0 and x.requires_grad and x.shape[-1]:
-            # An equation without variables stays part of the graph, with a gradient of
-            # zero, so that backward() works as it did through the block. Not by adding
-            # 0 * x: that would turn an infinite input into nan.
-            never = torch.zeros((), dtype=torch.bool, device=x.device)
-            return torch.where(never, x[..., 0], value.to(x.dtype))
-        return value.to(x.dtype).expand(x.shape[:-1])
+    def _evaluate(self, x: torch.Tensor) -> torch.Tensor:
+        if self._has_matrices and torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
+                return self._evaluate_exactly(x)
+        return self._evaluate_exactly(x)
+
+    def _evaluate_exactly(self, x: torch.Tensor) -> torch.Tensor:
+        constants = self.constants
+        if torch.compiler.is_compiling():
+            # A program for export keeps to the plain form, which reads well.
+            follows = torch.is_grad_enabled() and (x.requires_grad or constants.requires_grad)
+            if x.ndim == 2 and x.is_cpu and not follows and not torch.compiler.is_exporting():
+                return run_compiled(self._graph, x, constants)
+            return run_graph(self._graph, x, constants)
+        if not _is_plain(x):
+            return run_graph(self._graph, x, constants)
+        table = x if x.ndim == 2 else x.flatten(0, -2) if x.ndim > 2 else x.unsqueeze(0)
+        if not x.is_cpu or self._is_small or _is_transformed():
+            result = self._differentiable(table, constants)
+        elif torch.is_grad_enabled() and (x.requires_grad or constants.requires_grad):
+            result = evaluate(table, constants, self._workspaces, self._differentiable)
+        else:
+            result = self._workspaces.run(table, constants)
+        return result if x.ndim == 2 else result.view(*x.shape[:-1], len(self._expressions))
+
+    def _differentiable(self, x: torch.Tensor, trained: torch.Tensor) -> torch.Tensor:
+        key = (x.dtype, x.device)
+        ready = self._ready.get(key)
+        if ready is None:
+            # Made inside inference mode, it could not take part in a graph later.
+            with torch.inference_mode(False):
+                ready = Tables(self._grouped, *key) if self._grouped else Direct(self._graph, *key)
+            self._ready[key] = ready
+        if isinstance(ready, Direct):
+            return ready.run(x, trained)
+        assert self._grouped is not None
+        return self._grouped.run(x, trained, ready)
+
+    def _plan(self) -> None:
+        self._graph = build_graph(
+            self._expressions, self.variables, trainable=self.trainable_constants
+        )
+        program = plan(self._graph)
+        self._workspaces = Workspaces(program)
+        steps = dict(self._graph.steps)
+        self._has_matrices = any(step.kernel is LINEAR for step in steps.values())
+        self._is_small = len(steps) <= SMALL and not self._has_matrices
+        groups = self._has_matrices or len(steps) > GROUPING_PAYS * len(program.instructions)
+        self._grouped = Grouped(program) if groups else None
+        self._ready: dict[tuple[torch.dtype, torch.device], Tables | Direct] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is planned is planned again: it holds functions and memory.
+        dropped = _PLANNED | {"_compiled_call_impl"}
+        return {name: value for name, value in self.__dict__.items() if name not in dropped}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._plan()
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> SymbolicLayer:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -198,3 +209,19 @@ class SymbolicLayer(nn.Module):
         return "\n".join(
             f"({i}): {expression.pretty()}" for i, expression in enumerate(self.expressions)
         )
+
+
+def _is_transformed() -> bool:
+    # Transforms such as torch.func.grad follow what is computed, whatever requires_grad says.
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def _is_plain(x: torch.Tensor) -> bool:
+    """Whether what is computed on a tensor is just computed, and not traced."""
+    return (
+        type(x) in (torch.Tensor, nn.Parameter)
+        and not torch._C._len_torch_dispatch_stack()
+        and not torch._C._len_torch_function_stack()
+        and not torch._C._is_tracing()
+        and not x.is_neg()
+    )

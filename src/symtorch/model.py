@@ -255,7 +255,9 @@ class SymbolicModel(nn.Module):
         if switch is not None:
             kept = {d: c for d, c in switch.chosen.items() if d not in found}
             fresh = {d: found[d].front.get_best().complexity for d in switch.chosen if d in found}
-            self.switch = self._make_switch(kept | fresh, switch.trainable_constants)
+            self.switch = self._make_switch(
+                kept | fresh, switch.trainable_constants, compile=switch.compiled
+            )
 
     def clear_fronts(self) -> None:
         """Forget everything that was distilled, and call the block again."""
@@ -348,6 +350,7 @@ class SymbolicModel(nn.Module):
         dims: int | Sequence[int] | None = None,
         *,
         trainable_constants: bool = False,
+        compile: bool = False,
     ) -> None:
         """Compute outputs from equations from now on.
 
@@ -357,13 +360,15 @@ class SymbolicModel(nn.Module):
             dims: outputs to switch; all distilled ones by default. The others keep
                 coming from the block.
             trainable_constants: whether the equations' constants are an `nn.Parameter`.
+            compile: whether the equations, and nothing else, run through `torch.compile`,
+                which then works at the next call, some seconds, until `switch_to_block`.
 
         Raises:
             StateError: an output was not distilled. InputError: no equation of that
                 complexity. Either way nothing changes.
         """
         chosen = self._choose(complexity, dims)
-        switch = self._make_switch(chosen, trainable_constants)
+        switch = self._make_switch(chosen, trainable_constants, compile=compile)
         self._commit()
         self.switch = switch
 
@@ -401,7 +406,9 @@ class SymbolicModel(nn.Module):
                 raise InputError(f"block '{self.block_name}', output {dim}: {error}") from None
         return chosen
 
-    def _make_switch(self, chosen: Mapping[int, int], trainable_constants: bool) -> Switch:
+    def _make_switch(
+        self, chosen: Mapping[int, int], trainable_constants: bool, *, compile: bool = False
+    ) -> Switch:
         assert self._layout is not None
         fronts = self.fronts
         like = next((p for p in self._module.parameters() if p.is_floating_point()), None)
@@ -414,6 +421,7 @@ class SymbolicModel(nn.Module):
             device=None if like is None else like.device,
             # Half precision is for activations; a constant trained in it would not move.
             dtype=like.dtype if like is not None and like.dtype.itemsize >= 4 else None,
+            compile=compile,
         )
         return switch.train(self.training)
 
@@ -478,7 +486,9 @@ class SymbolicModel(nn.Module):
             for dim, found in self._distilled.items()
         }
         if switch is not None:
-            self.switch = self._make_switch(switch.chosen, switch.trainable_constants)
+            self.switch = self._make_switch(
+                switch.chosen, switch.trainable_constants, compile=switch.compiled
+            )
 
     # ---------------------------------------------------------------- saving
 

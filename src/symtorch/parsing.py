@@ -213,17 +213,7 @@ def define_operator(text: str) -> Operator:
         InputError: not of the form ``name(args) = body``; a body with other variables;
             a table's name given another meaning.
     """
-    if not isinstance(text, str):
-        raise UnsupportedTypeError(f"a definition must be text, not {type(text).__name__}")
-    match = _DEFINITION.match(text)
-    if match is None:
-        raise InputError(f"not an operator definition: {_clip(text)!r}; write it as 'inv(x) = 1/x'")
-    name, parameters, body_text = match[1], [p.strip() for p in match[2].split(",")], match[3]
-    if len(parameters) not in (1, 2):
-        raise InputError(f"operator '{name}' must have one or two arguments: {_clip(text)!r}")
-    _check_word(name, "operator")
-    check_names(parameters)
-    body = parse_tree(body_text, parameters)
+    name, parameters, body = _read_definition(text)
 
     def numpy_(*args: npt.ArrayLike) -> Any:
         kind = np.result_type(*args)
@@ -260,6 +250,33 @@ def define_operator(text: str) -> Operator:
     raise InputError(
         f"'{name}' already means something else; choose another name than in {_clip(text)!r}"
     )
+
+
+def definition_of(operator: Operator) -> tuple[tuple[str, ...], Node] | None:
+    """Arguments and body of an operator that the user defined; None for the table's rows.
+
+    >>> definition_of(define_operator("gauss(x) = exp(-x^2)"))[0]
+    ('x',)
+    """
+    if operator.definition is None:
+        return None
+    _, parameters, body = _read_definition(operator.definition)
+    return tuple(parameters), body
+
+
+def _read_definition(text: str) -> tuple[str, list[str], Node]:
+    if not isinstance(text, str):
+        raise UnsupportedTypeError(f"a definition must be text, not {type(text).__name__}")
+    match = _DEFINITION.match(text)
+    if match is None:
+        raise InputError(f"not an operator definition: {_clip(text)!r}; write it as 'inv(x) = 1/x'")
+    name, parameters, body_text = match[1], [p.strip() for p in match[2].split(",")], match[3]
+    if len(parameters) not in (1, 2):
+        raise InputError(f"operator '{name}' must have one or two arguments: {_clip(text)!r}")
+    _check_word(name, "operator")
+    check_names(parameters)
+    body = parse_tree(body_text, parameters)
+    return name, parameters, body
 
 
 def _same_values(a: Operator, b: Operator) -> bool:

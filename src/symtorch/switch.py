@@ -35,6 +35,7 @@ class Switch(nn.Module):
         trainable_constants: as for `SymbolicLayer`.
         device: of the constants.
         dtype: of trainable constants.
+        compile: whether the equations run through `torch.compile`.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Switch(nn.Module):
         trainable_constants: bool = False,
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.chosen = dict(chosen)
@@ -73,6 +75,9 @@ class Switch(nn.Module):
             )
             for features, dims in zip(self._features, self._dims, strict=True)
         )
+        if compile:
+            for layer in self.layers:
+                layer.compile(fullgraph=True)
         order = torch.tensor([dim for dims in self._dims for dim in dims], device=device)
         self.register_buffer("order", order, persistent=False)
         self._sorted = order.tolist() == list(range(len(order)))
@@ -82,6 +87,11 @@ class Switch(nn.Module):
         self.register_forward_pre_hook(_look_here)
 
     order: torch.Tensor
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the equations run through `torch.compile`. Copies and files of them do not."""
+        return any(layer._compiled_call_impl is not None for layer in self.layers)
 
     @property
     def expressions(self) -> dict[int, Expression]:
