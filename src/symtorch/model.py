@@ -176,7 +176,8 @@ class SymbolicModel(nn.Module):
                 a dict of keyword inputs; an iterable of such batches (a DataLoader); or
                 a `Recording`.
             parent_model: the model that the block is a part of and that takes
-                ``inputs``; None when the block takes them itself.
+                ``inputs``; None when the block takes them itself. A module runs in eval
+                mode; of a plain function only the block does.
             output_dim: output number, a list of them, or None for all.
             variable_names: names for the input columns (or for a list of transforms).
             variable_transforms: variables in place of the columns, by name:
@@ -190,7 +191,8 @@ class SymbolicModel(nn.Module):
             input_of: takes a batch to the model's input, ``lambda batch: batch[0]``.
             random_state: seed of the sample and the search.
             n_jobs: outputs searched side by side; results do not depend on it.
-            progress: True for a bar on stderr, or a callback taking a `Progress`.
+            progress: True for a bar on stderr, or a callback taking a `Progress`; silent
+                with ``n_jobs`` above 1.
             save_path: folder for one JSON file an output, ``<block>.<output>.json``.
 
         Returns:
