@@ -260,7 +260,7 @@ def searched(problem: Problem, seconds: float, **params: object) -> list[Express
 )
 def test_laws_among_irrelevant_inputs_are_recovered(law: str, ranges: Ranges, ask: bool) -> None:
     problem = problem_of(law, ranges, rows=600, error=0.0, idle=20, ask=ask)
-    error, found = best(problem, searched(problem, 20.0))
+    error, found = best(problem, searched(problem, 60.0))
     assert error < 1e-9, found.pretty()
     assert found.complexity() <= 22
     assert set(found.variables) == set(ranges)
@@ -269,7 +269,7 @@ def test_laws_among_irrelevant_inputs_are_recovered(law: str, ranges: Ranges, as
 def test_a_weak_input_that_screening_missed_is_found_in_what_is_left() -> None:
     ranges: Ranges = {"a": SIGNED, "b": SIGNED, "c": SIGNED}
     problem = problem_of("100*a*b + 0.5*c", ranges, rows=600, error=0.0, idle=10, ask=False)
-    error, found = best(problem, searched(problem, 20.0))
+    error, found = best(problem, searched(problem, 60.0))
     assert error < 1e-9, found.pretty()
 
 
@@ -309,7 +309,7 @@ def test_a_trained_network_gives_its_structure_away(
     assert relevant_inputs(problem, OPTIONS) == [0, 1]
     view = View.of(problem, OPTIONS).selected([0, 1])
     assert [p.story for p in proposals(view)] == [" u0 = a - b;"]
-    found = searched(problem, 6.0, maxsize=12)
+    found = searched(problem, 12.0, maxsize=12)
     _, law = best(problem, [e for e in found if e.complexity() <= 8])
     at = {"a": torch.tensor([0.3, 1.0]), "b": torch.tensor([-0.4, 0.2]), "c": torch.zeros(2)}
     torch.testing.assert_close(law(at), torch.sin(2 * (at["a"] - at["b"])), atol=0.05, rtol=0)
