@@ -11,6 +11,23 @@ from ..expression import Expression
 from .options import SearchOptions
 from .problem import Problem
 
+FORM_AND_BUDGET = frozenset(
+    {
+        "binary_operators",
+        "unary_operators",
+        "maxsize",
+        "maxdepth",
+        "niterations",
+        "timeout_in_seconds",
+        "complexity_of_operators",
+        "complexity_of_constants",
+        "complexity_of_variables",
+        "constraints",
+        "nested_constraints",
+    }
+)
+"""Options that every engine here follows: what equations may look like, how long to look."""
+
 
 @dataclass(frozen=True)
 class Progress:

@@ -22,7 +22,7 @@ from ..expression import ComplexityRule, Expression
 from ..operators import OPERATORS
 from ..tree import Call, Constant, Node
 from .constants import refine
-from .engine import Budget, Progress, SearchRun
+from .engine import FORM_AND_BUDGET, Budget, Progress, SearchRun
 from .limits import keeps_constraints, written_with
 from .operon_trees import arities, scaled_column, to_tree
 from .options import SearchOptions
@@ -72,23 +72,7 @@ class OperonEngine:
     """
 
     name = "operon"
-    honours = frozenset(
-        {
-            "binary_operators",
-            "unary_operators",
-            "maxsize",
-            "maxdepth",
-            "niterations",
-            "populations",
-            "population_size",
-            "timeout_in_seconds",
-            "complexity_of_operators",
-            "complexity_of_constants",
-            "complexity_of_variables",
-            "constraints",
-            "nested_constraints",
-        }
-    )
+    honours = FORM_AND_BUDGET | {"populations", "population_size"}
 
     def require(self) -> None:
         """pyoperon is a dependency of this package: it is there."""

@@ -17,7 +17,7 @@ from ..errors import EngineUnavailableError, InputError
 from ..expression import Expression
 from ..operators import Operator, operator_named
 from ..tree import Node, Variable, substitute
-from .engine import Progress, SearchRun
+from .engine import FORM_AND_BUDGET, Progress, SearchRun
 from .options import SearchOptions
 from .problem import Problem
 
@@ -46,27 +46,14 @@ class PySREngine:
     """
 
     name = "pysr"
-    honours = frozenset(
-        {
-            "binary_operators",
-            "unary_operators",
-            "maxsize",
-            "maxdepth",
-            "niterations",
-            "populations",
-            "population_size",
-            "parsimony",
-            "timeout_in_seconds",
-            "complexity_of_operators",
-            "complexity_of_constants",
-            "complexity_of_variables",
-            "constraints",
-            "nested_constraints",
-            "select_k_features",
-            "batching",
-            "batch_size",
-        }
-    )
+    honours = FORM_AND_BUDGET | {
+        "populations",
+        "population_size",
+        "parsimony",
+        "select_k_features",
+        "batching",
+        "batch_size",
+    }
 
     def require(self) -> None:
         """Check that PySR is installed, without importing it: that would start Julia.

@@ -11,7 +11,7 @@ import torch
 from ...expression import Expression
 from ...operators import OPERATORS
 from ..constants import refine
-from ..engine import Progress, SearchRun
+from ..engine import FORM_AND_BUDGET, Progress, SearchRun
 from ..limits import within_limits, written_with
 from ..options import SearchOptions
 from ..problem import Problem
@@ -71,22 +71,7 @@ class SparseEngine:
     """Finds short laws by sparse regression on large libraries of expressions."""
 
     name = "sparse"
-    honours = frozenset(
-        {
-            "binary_operators",
-            "unary_operators",
-            "maxsize",
-            "maxdepth",
-            "timeout_in_seconds",
-            "complexity_of_operators",
-            "complexity_of_constants",
-            "complexity_of_variables",
-            "constraints",
-            "nested_constraints",
-            "select_k_features",
-            "niterations",
-        }
-    )
+    honours = FORM_AND_BUDGET | {"select_k_features"}
 
     def require(self) -> None:
         """Nothing beyond torch is needed."""
