@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from .capture import Recording
+from .distillation import as_list
 from .errors import InputError
 from .features import Features
 from .front import Front
@@ -22,17 +23,6 @@ from .search.registry import SECONDS_PER_OUTPUT, check_honoured, engine_named
 joblib = LazyModule("joblib")
 
 ProgressArgument = bool | Callable[[Progress], None] | None
-
-
-def as_list(numbers: int | Sequence[int]) -> list[int]:
-    """One number or several, NumPy's included, as a list.
-
-    >>> as_list(0), as_list([2, 1])
-    ([0], [2, 1])
-    """
-    if isinstance(numbers, int | np.integer):
-        return [int(numbers)]
-    return [int(number) for number in numbers]
 
 
 def chosen_outputs(output_dim: int | Sequence[int] | None, width: int, name: str) -> list[int]:

@@ -391,6 +391,27 @@ def write_output(layout: Layout, table: torch.Tensor, lead: torch.Size, whole: A
     return part if layout.output.path is None else _replaced(whole, layout.output.path, part)
 
 
+def map_output(
+    output: Any, path: OutputPath, change: Callable[[torch.Tensor], torch.Tensor], name: str
+) -> Any:
+    """What a block returned with its table changed, in the type it has; the rest as it is.
+
+    >>> map_output((np.ones(2), "rest"), 0, lambda table: 2 * table, "block")
+    (array([2., 2.]), 'rest')
+
+    Args:
+        output: of the block.
+        path: which part of it is the table.
+        change: tensor to tensor.
+        name: of the block, for messages.
+    """
+    part = _part(output, path, name)
+    changed: Any = change(as_tensor(part))
+    if not isinstance(part, torch.Tensor):
+        changed = changed.numpy()
+    return changed if path is None else _replaced(output, path, changed)
+
+
 def cast(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Values in another type; to the nearest whole number where it has no others."""
     whole = values.dtype.is_floating_point and not dtype.is_floating_point

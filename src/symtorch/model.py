@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,24 +9,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from .blocks import FunctionBlock
 from .capture import Data, Recorder, Recording, run_recorders
-from .distilling import ProgressArgument, as_list, chosen_outputs, distill_outputs
-from .errors import InputError, StateError, SymTorchError, UnsupportedTypeError
-from .expression import Expression
+from .distillation import Complexity, Distillation, Distilled, EquationTable
+from .distilling import ProgressArgument, chosen_outputs, distill_outputs
+from .equation import SymbolicFunction
+from .errors import SymTorchError, UnsupportedTypeError
 from .features import Features, Transform
 from .front import Front
-from .layout import FeatureDim, Layout, LayoutRequest, as_tensor, signature_of
+from .layout import FeatureDim, Layout, LayoutRequest, signature_of
 from .oracle import oracle_for
 from .search import SearchOptions
-from .switch import Distilled, Switch
-
-_FORMAT = "symtorch.block"
-_VERSION = 1
+from .spellings import merge_spellings
+from .state import BlockState
+from .switch import Switch
 
 
 class SymbolicModel(nn.Module):
@@ -85,8 +82,7 @@ class SymbolicModel(nn.Module):
         self.request = LayoutRequest(
             tuple(inputs) if inputs is not None else None, output, feature_dim
         )
-        self._distilled: dict[int, Distilled] = {}
-        self._layout: Layout | None = None
+        self._distillation = Distillation(self.block_name)
         self._signature = signature_of(block)
         self.switch: Switch | None = None
         self.training = self._module.training
@@ -202,7 +198,7 @@ class SymbolicModel(nn.Module):
             InputError: data, names or options that cannot be used; nothing is changed.
             StateError: the block was not called by ``parent_model``.
         """
-        variable_names, weights, random_state, options = _old_spellings(
+        variable_names, weights, random_state, options = merge_spellings(
             fit_params, sr_params, variable_names, weights, random_state
         )
         if isinstance(inputs, Recording):
@@ -216,7 +212,7 @@ class SymbolicModel(nn.Module):
                 random_state=random_state,
             )
         dims = chosen_outputs(output_dim, recording.layout.output.width, self.block_name)
-        self._check_layout(recording.layout, dims)
+        self._distillation.check_layout(recording.layout, dims)
         features = Features.plan(recording.names, variable_names, variable_transforms)
         paths = _front_paths(save_path, self.block_name, dims)
         fronts = distill_outputs(
@@ -237,23 +233,13 @@ class SymbolicModel(nn.Module):
             path.write_text(fronts[dim].to_json())
         return fronts
 
-    def _check_layout(self, layout: Layout, dims: Sequence[int]) -> None:
-        others = set(self._distilled) - set(dims)
-        if others and self._layout is not None and layout != self._layout:
-            raise InputError(
-                f"block '{self.block_name}' is called in another way than when its outputs "
-                f"{sorted(others)} were distilled ({layout.inputs.names} now, "
-                f"{self._layout.inputs.names} then); clear_fronts() drops the old ones"
-            )
-
     def _adopt(self, layout: Layout, found: Mapping[int, Distilled]) -> None:
         """Take over new fronts; a switched block goes on with the best of them."""
         switch = self.switch
         self._commit()
         # Out of force while the new fronts come in, or its equations would be laid over them.
         self.switch = None
-        self._layout = layout
-        self._distilled.update(found)
+        self._distillation = self._distillation.updated(layout, found)
         if switch is not None:
             kept = {d: c for d, c in switch.chosen.items() if d not in found}
             fresh = {d: found[d].front.get_best().complexity for d in switch.chosen if d in found}
@@ -264,27 +250,23 @@ class SymbolicModel(nn.Module):
     def clear_fronts(self) -> None:
         """Forget everything that was distilled, and call the block again."""
         self.switch = None
-        self._distilled = {}
-        self._layout = None
+        self._distillation = Distillation(self.block_name)
+
+    @property
+    def _trained(self) -> Distillation:
+        """What was found, the constants as training has made them."""
+        if self.switch is None:
+            return self._distillation
+        return self._distillation.with_expressions(self.switch.chosen, self.switch.expressions)
+
+    def _commit(self) -> None:
+        """Make trained constants part of the stored fronts."""
+        self._distillation = self._trained
 
     @property
     def fronts(self) -> dict[int, Front]:
         """The front of each distilled output, trained constants included."""
-        fronts = {dim: found.front for dim, found in sorted(self._distilled.items())}
-        if self.switch is not None:
-            for dim, expression in self.switch.expressions.items():
-                # Constants that training drove to nan stay in the parameter: an equation
-                # with such numbers could be neither read nor saved.
-                if all(map(math.isfinite, expression.constants)):
-                    fronts[dim] = fronts[dim].with_expression(self.switch.chosen[dim], expression)
-        return fronts
-
-    def _commit(self) -> None:
-        """Make trained constants part of the stored fronts."""
-        self._distilled = {
-            dim: Distilled(front, self._distilled[dim].features)
-            for dim, front in self.fronts.items()
-        }
+        return self._trained.fronts
 
     # ---------------------------------------------------------------- looking
 
@@ -294,14 +276,7 @@ class SymbolicModel(nn.Module):
         Raises:
             StateError: it has not been distilled.
         """
-        fronts = self.fronts
-        if dim not in fronts:
-            outputs = f" has outputs 0-{self._layout.output.width - 1};" if self._layout else ":"
-            raise StateError(
-                f"block '{self.block_name}'{outputs} asked for output {dim}; distilled so "
-                f"far: {sorted(fronts)}; call distill(...) first"
-            )
-        return fronts[dim]
+        return self._trained.output(dim).front
 
     def show_symbolic_expression(
         self, dim: int | None = None, complexity: int | None = None
@@ -315,17 +290,8 @@ class SymbolicModel(nn.Module):
         Returns:
             The table; ``str()`` of it is the printed text.
         """
-        dims = sorted(self._distilled) if dim is None else [dim]
-        if not dims:
-            self.front(0)  # raises what is to be done
-        parts = []
-        for number in dims:
-            state = ""
-            if self.switch is not None and number in self.switch.chosen:
-                state = f" (switched in: complexity {self.switch.chosen[number]})"
-            heading = f"{self.block_name}, output {number}{state}"
-            parts.append(f"{heading}\n{self.front(number).table(complexity=complexity)}")
-        table = EquationTable("\n\n".join(parts))
+        chosen = {} if self.switch is None else self.switch.chosen
+        table = self._trained.table(dim, complexity, chosen)
         print(table)
         return table
 
@@ -341,14 +307,14 @@ class SymbolicModel(nn.Module):
         Returns:
             A function [rows, columns] -> [rows], on tensors or arrays.
         """
-        row = self.front(dim).select(complexity)
-        return SymbolicFunction(row.expression, self._distilled[dim].features)
+        found = self._trained.output(dim)
+        return SymbolicFunction(found.front.select(complexity).expression, found.features)
 
     # ---------------------------------------------------------------- switching
 
     def switch_to_symbolic(
         self,
-        complexity: int | Sequence[int] | Mapping[int, int] | None = None,
+        complexity: Complexity = None,
         dims: int | Sequence[int] | None = None,
         *,
         trainable_constants: bool = False,
@@ -369,56 +335,18 @@ class SymbolicModel(nn.Module):
             StateError: an output was not distilled. InputError: no equation of that
                 complexity. Either way nothing changes.
         """
-        chosen = self._choose(complexity, dims)
+        chosen = self._distillation.choose(complexity, dims)
         switch = self._make_switch(chosen, trainable_constants, compile=compile)
         self._commit()
         self.switch = switch
 
-    def _choose(
-        self,
-        complexity: int | Sequence[int] | Mapping[int, int] | None,
-        dims: int | Sequence[int] | None,
-    ) -> dict[int, int]:
-        if dims is None and isinstance(complexity, Mapping):
-            dims = list(complexity)
-        if dims is None:
-            dims = sorted(self._distilled) or [0]
-        dims = as_list(dims)
-        if not dims:
-            raise InputError(f"block '{self.block_name}': dims is empty; None switches all")
-        wanted: Mapping[int, int | None]
-        if isinstance(complexity, Mapping):
-            unknown = sorted(set(complexity) - set(dims))
-            if unknown:
-                raise InputError(f"complexity given for outputs {unknown}, not among dims {dims}")
-            wanted = {dim: complexity.get(dim) for dim in dims}
-        elif complexity is None or isinstance(complexity, int | np.integer):
-            wanted = dict.fromkeys(dims, complexity)
-        elif len(complexity) == len(dims):
-            wanted = dict(zip(dims, complexity, strict=True))
-        else:
-            raise InputError(
-                f"{len(complexity)} complexities {[*complexity]} for {len(dims)} outputs {dims}"
-            )
-        chosen = {}
-        for dim, value in wanted.items():
-            try:
-                chosen[dim] = self.front(dim).select(value).complexity
-            except InputError as error:
-                raise InputError(f"block '{self.block_name}', output {dim}: {error}") from None
-        return chosen
-
     def _make_switch(
         self, chosen: Mapping[int, int], trainable_constants: bool, *, compile: bool = False
     ) -> Switch:
-        assert self._layout is not None
-        fronts = self.fronts
         like = next((p for p in self._module.parameters() if p.is_floating_point()), None)
         switch = Switch(
-            {dim: Distilled(fronts[dim], self._distilled[dim].features) for dim in chosen},
+            self._trained,
             chosen,
-            self._layout,
-            self.block_name,
             trainable_constants=trainable_constants,
             device=None if like is None else like.device,
             # Half precision is for activations; a constant trained in it would not move.
@@ -435,7 +363,7 @@ class SymbolicModel(nn.Module):
     @contextmanager
     def symbolic(
         self,
-        complexity: int | Sequence[int] | Mapping[int, int] | None = None,
+        complexity: Complexity = None,
         dims: int | Sequence[int] | None = None,
     ) -> Iterator[SymbolicModel]:
         """Switched inside, as before after, also when something raises.
@@ -451,7 +379,8 @@ class SymbolicModel(nn.Module):
             self._commit()
             # What was distilled inside may have replaced the equations of before.
             kept = before is None or all(
-                dim in self._distilled and value in self._distilled[dim].front.complexities
+                dim in self._distillation.outputs
+                and value in self._distillation.outputs[dim].front.complexities
                 for dim, value in before.chosen.items()
             )
             self.switch = before if kept else None
@@ -475,18 +404,8 @@ class SymbolicModel(nn.Module):
         Raises:
             InputError: no distilled output has a transform of that name.
         """
-        known = {name for found in self._distilled.values() for name in found.features.names}
-        for name in transforms:
-            if name not in known:
-                raise InputError(
-                    f"block '{self.block_name}' has no variable '{name}'; it has {sorted(known)}"
-                )
         switch = self.switch
-        self._commit()
-        self._distilled = {
-            dim: Distilled(found.front, found.features.with_functions(transforms))
-            for dim, found in self._distilled.items()
-        }
+        self._distillation = self._trained.with_functions(transforms)
         if switch is not None:
             self.switch = self._make_switch(
                 switch.chosen, switch.trainable_constants, compile=switch.compiled
@@ -498,11 +417,8 @@ class SymbolicModel(nn.Module):
         """Fronts, chosen equations and mode, as JSON in a uint8 tensor.
 
         Constants in training are not in it: they are a parameter beside it.
-
-        Tensors of bytes are what every reader of state dicts copes with, and what
-        ``torch.load(weights_only=True)`` lets through.
         """
-        for dim, found in self._distilled.items():
+        for dim, found in self._distillation.outputs.items():
             if found.features.unsaved:
                 warnings.warn(
                     f"block '{self.block_name}', output {dim}: variable transforms "
@@ -512,18 +428,12 @@ class SymbolicModel(nn.Module):
                     stacklevel=2,
                 )
         switch = self.switch
-        state = {
-            "format": _FORMAT,
-            "version": _VERSION,
-            "layout": self._layout and self._layout.to_json(),
-            "outputs": {
-                str(dim): {"front": found.front.to_json(), "features": found.features.to_json()}
-                for dim, found in self._distilled.items()
-            },
-            "chosen": switch and {str(dim): value for dim, value in switch.chosen.items()},
-            "trainable_constants": switch is not None and switch.trainable_constants,
-        }
-        return torch.frombuffer(bytearray(json.dumps(state).encode()), dtype=torch.uint8)
+        state = BlockState(
+            self._distillation,
+            chosen=None if switch is None else switch.chosen,
+            trainable_constants=switch is not None and switch.trainable_constants,
+        )
+        return state.to_tensor()
 
     def set_extra_state(self, state: Any) -> None:
         """Read what `get_extra_state` wrote; nothing in it is executed.
@@ -531,20 +441,11 @@ class SymbolicModel(nn.Module):
         Raises:
             InputError: not such a state; the block is left as it was.
         """
-        data = _read_state(state, self.block_name)
-        layout = Layout.from_json(data["layout"]) if data["layout"] is not None else None
-        distilled = _read_outputs(data["outputs"], layout)
-        chosen = None
-        if data["chosen"] is not None:
-            chosen = {int(dim): value for dim, value in data["chosen"].items()}
-            for dim, complexity in chosen.items():
-                if dim not in distilled:
-                    raise InputError(f"output {dim} is switched but has no equations")
-                distilled[dim].front.select(complexity)
-        self._layout, self._distilled, self.switch = layout, distilled, None
-        if chosen:
+        read = BlockState.from_tensor(state, self.block_name)
+        self._distillation, self.switch = read.distillation, None
+        if read.chosen is not None:
             # Built now, because torch loads children (the trained constants) next.
-            self.switch = self._make_switch(chosen, data["trainable_constants"])
+            self.switch = self._make_switch(read.chosen, read.trainable_constants)
 
     def _load_from_state_dict(
         self,
@@ -573,77 +474,8 @@ class SymbolicModel(nn.Module):
     def extra_repr(self) -> str:
         """Name and mode."""
         mode = f"symbolic {self.switch.chosen}" if self.switch is not None else "block"
-        return f"'{self.block_name}', {mode}, distilled outputs {sorted(self._distilled)}"
-
-
-class SymbolicFunction:
-    """An equation as a function of a block's columns: [rows, columns] -> [rows].
-
-    Args:
-        expression: over the variables of ``features``.
-        features: the variables as functions of the columns.
-    """
-
-    def __init__(self, expression: Expression, features: Features) -> None:
-        self.expression = expression
-        self.features = features
-
-    def __call__(self, table: Any) -> Any:
-        """Evaluate on a tensor or an array [rows, columns]; the same kind comes back."""
-        columns = as_tensor(table)
-        if columns.ndim != 2 or columns.shape[1] != len(self.features.columns):
-            raise InputError(
-                f"need [rows, {len(self.features.columns)}] with columns "
-                f"{[*self.features.columns]}; got {[*columns.shape]}"
-            )
-        variables = self.features(columns).unbind(-1)
-        result = self.expression(dict(zip(self.features.names, variables, strict=True)))
-        return result if isinstance(table, torch.Tensor) else result.numpy()
-
-    def __repr__(self) -> str:
-        return f"SymbolicFunction({self.expression.pretty()!r})"
-
-
-class EquationTable:
-    """A table of equations; ``str()`` is the text."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __repr__(self) -> str:
-        # Short: at a prompt the table has just been printed.
-        return f"<table of {self.text.count(chr(10))} lines>"
-
-
-def _old_spellings(
-    fit_params: Mapping[str, Any] | None,
-    sr_params: Mapping[str, Any] | SearchOptions | None,
-    variable_names: Sequence[str] | None,
-    weights: Any,
-    random_state: int,
-) -> tuple[Sequence[str] | None, Any, int, SearchOptions]:
-    """Let names and weights come by the ways PySR's and the predecessor's users know."""
-    given = dict(fit_params or {})
-    unknown = set(given) - {"variable_names", "weights"}
-    if unknown:
-        raise InputError(f"fit_params takes variable_names and weights; got {sorted(unknown)}")
-    if isinstance(sr_params, SearchOptions):
-        options = sr_params
-    else:
-        params = dict(sr_params or {})
-        for name in ("variable_names", "weights", "random_state"):
-            if name in params:
-                given.setdefault(name, params.pop(name))
-        options = SearchOptions.from_params(params)
-    if variable_names is None:
-        variable_names = given.get("variable_names")
-    if weights is None:
-        weights = given.get("weights")
-    seed = given.get("random_state")
-    return variable_names, weights, random_state if seed is None else int(seed), options
+        distilled = sorted(self._distillation.outputs)
+        return f"'{self.block_name}', {mode}, distilled outputs {distilled}"
 
 
 def _front_paths(
@@ -654,56 +486,3 @@ def _front_paths(
         return {}
     Path(folder).mkdir(parents=True, exist_ok=True)
     return {dim: Path(folder) / f"{name.replace('/', '_')}.{dim}.json" for dim in dims}
-
-
-def _read_state(state: Any, name: str) -> dict[str, Any]:
-    if not isinstance(state, torch.Tensor) or state.dtype != torch.uint8:
-        raise InputError(f"block '{name}': its saved state is no tensor of bytes")
-    try:
-        data = json.loads(bytes(state.cpu().tolist()).decode())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"block '{name}': its saved state is not JSON ({error})") from None
-    keys = {"format", "version", "layout", "outputs", "chosen", "trainable_constants"}
-    if not isinstance(data, dict) or data.get("format") != _FORMAT or set(data) != keys:
-        raise InputError(f"block '{name}': not the saved state of a SymbolicModel")
-    if data["version"] != _VERSION:
-        raise InputError(
-            f"block '{name}': saved by version {data['version']}; this symtorch reads {_VERSION}"
-        )
-    chosen = data["chosen"]
-    sound = (
-        isinstance(data["outputs"], dict)
-        and all(map(_is_number, data["outputs"]))
-        and isinstance(data["trainable_constants"], bool)
-        and (
-            chosen is None
-            or (
-                isinstance(chosen, dict)
-                and len(chosen) > 0
-                and all(_is_number(k) and type(v) is int for k, v in chosen.items())
-            )
-        )
-    )
-    if not sound:
-        raise InputError(f"block '{name}': saved outputs or choices are malformed")
-    return data
-
-
-def _is_number(key: str) -> bool:
-    """Whether a key is an output's number, and none of the many ways to almost write one."""
-    return len(key) < 10 and key.isascii() and key.isdecimal()
-
-
-def _read_outputs(outputs: Mapping[str, Any], layout: Layout | None) -> dict[int, Distilled]:
-    distilled = {}
-    for key, saved in outputs.items():
-        if layout is None or int(key) >= layout.output.width:
-            raise InputError(f"saved equations for an output {key!r} that the block has not")
-        if not isinstance(saved, dict) or set(saved) != {"front", "features"}:
-            raise InputError(f"saved output {key} must hold a front and its features")
-        features = Features.from_json(saved["features"])
-        front = Front.from_json(saved["front"])
-        if len(features.columns) != layout.inputs.count or front.variables != features.names:
-            raise InputError(f"saved output {key}: its equations do not fit the block's columns")
-        distilled[int(key)] = Distilled(front, features)
-    return distilled

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
+from .distillation import Distillation
 from .expression import Expression
 from .features import Features
-from .front import Front
 from .layer import SymbolicLayer
-from .layout import Layout, cast, named_arguments, read_inputs, read_output, write_output
-
-
-@dataclass(frozen=True)
-class Distilled:
-    """What was found for one output: its front, and the variables it is written in."""
-
-    front: Front
-    features: Features
+from .layout import cast, named_arguments, read_inputs, read_output, write_output
 
 
 class Switch(nn.Module):
     """Computes the chosen outputs of a block from equations, in the block's own shapes.
 
     Args:
-        distilled: by output.
+        distillation: what was found for the block.
         chosen: complexity of the equation in force, by output.
-        layout: of the block's calls.
-        name: of the block, for messages.
         trainable_constants: as for `SymbolicLayer`.
         device: of the constants.
         dtype: of trainable constants.
@@ -40,10 +29,8 @@ class Switch(nn.Module):
 
     def __init__(
         self,
-        distilled: Mapping[int, Distilled],
+        distillation: Distillation,
         chosen: Mapping[int, int],
-        layout: Layout,
-        name: str,
         *,
         trainable_constants: bool = False,
         device: torch.device | None = None,
@@ -51,9 +38,11 @@ class Switch(nn.Module):
         compile: bool = False,
     ) -> None:
         super().__init__()
+        assert distillation.layout is not None
         self.chosen = dict(chosen)
-        self.layout = layout
-        self.block_name = name
+        self.layout = distillation.layout
+        self.block_name = distillation.block_name
+        distilled = distillation.outputs
         self.trainable_constants = trainable_constants
         # Outputs written in the same variables share one layer, so that what their
         # equations have in common is computed once.
@@ -81,7 +70,7 @@ class Switch(nn.Module):
         order = torch.tensor([dim for dims in self._dims for dim in dims], device=device)
         self.register_buffer("order", order, persistent=False)
         self._sorted = order.tolist() == list(range(len(order)))
-        self._complete = len(order) == layout.output.width
+        self._complete = len(order) == self.layout.output.width
         # Fused paths, such as that of nn.TransformerEncoderLayer, read the weights of their
         # parts and call none of them, except where there is a hook.
         self.register_forward_pre_hook(_look_here)

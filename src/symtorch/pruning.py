@@ -1,0 +1,230 @@
+"""Pruning: how many outputs of a block stay as it trains, and which."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from numbers import Integral
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import nn
+
+from .errors import InputError, did_you_mean
+from .layout import LayoutRequest, map_output
+
+EXP_RATE = 3.0
+"""How much faster than at its end the schedule "exp" begins, as a power of e."""
+
+
+def exp(progress: float) -> float:
+    """Most of the pruning early: ``(1 - e^(-3p)) / (1 - e^-3)``."""
+    return math.expm1(-EXP_RATE * progress) / math.expm1(-EXP_RATE)
+
+
+def linear(progress: float) -> float:
+    """The same number at every step: ``p``."""
+    return progress
+
+
+def cosine(progress: float) -> float:
+    """Slow at both ends: ``(1 - cos(pi p)) / 2``."""
+    return (1 - math.cos(math.pi * progress)) / 2
+
+
+DECAYS: Mapping[str, Callable[[float], float]] = MappingProxyType(
+    {"exp": exp, "linear": linear, "cosine": cosine}
+)
+"""Share of the pruning that is done, [0, 1] -> [0, 1], by the name users type."""
+
+
+@dataclass(frozen=True)
+class PruningSchedule:
+    """How many outputs stay at each step of a training.
+
+    >>> schedule = PruningSchedule(100, 2, total_steps=1000, decay_rate="linear")
+    >>> [schedule.dimensions_at(step) for step in (0, 100, 250, 500, 1000)]
+    [100, 81, 51, 2, 2]
+
+    Args:
+        initial_dim: outputs of the block.
+        target_dim: outputs that stay in the end.
+        total_steps: of the training, in whatever `prune` counts: batches or epochs.
+        end_step_frac: share of the training after which pruning is done, above 0 up to 1;
+            what follows trains the outputs that stayed.
+        decay_rate: ``"exp"``, ``"linear"`` or ``"cosine"``, see `DECAYS`.
+
+    Raises:
+        InputError: values that make no schedule.
+    """
+
+    initial_dim: int
+    target_dim: int
+    total_steps: int
+    end_step_frac: float = 0.5
+    decay_rate: str = "exp"
+
+    def __post_init__(self) -> None:
+        for name in ("initial_dim", "target_dim", "total_steps"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+                raise InputError(f"{name} must be a whole number of at least 1; got {value!r}")
+            object.__setattr__(self, name, int(value))  # NumPy's do not fit into JSON
+        if self.target_dim > self.initial_dim:
+            raise InputError(
+                f"target_dim={self.target_dim} is more than initial_dim={self.initial_dim}: "
+                f"pruning only takes outputs away"
+            )
+        share = self.end_step_frac
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+            raise InputError(f"end_step_frac must be above 0 and at most 1; got {share!r}")
+        if not isinstance(self.decay_rate, str) or self.decay_rate not in DECAYS:
+            raise InputError(
+                f"unknown decay_rate {self.decay_rate!r}; use one of {', '.join(DECAYS)}"
+                f"{did_you_mean(str(self.decay_rate), DECAYS)}"
+            )
+
+    def dimensions_at(self, step: int) -> int:
+        """How many outputs stay at a step, counted from 0; never more than a step before.
+
+        Raises:
+            InputError: a negative step.
+        """
+        if step < 0:
+            raise InputError(f"steps are counted from 0; got {step}")
+        progress = min(1.0, step / (self.end_step_frac * self.total_steps))
+        away = (self.initial_dim - self.target_dim) * DECAYS[self.decay_rate](progress)
+        # Half a billionth above, so that rounding in the decay delays no output by a step.
+        return self.initial_dim - math.floor(away + 1e-9)
+
+
+class PruningMask(nn.Module):
+    """Which outputs of a block are active; a call sets the others to zero.
+
+    >>> mask = PruningMask(PruningSchedule(3, 1, total_steps=10))
+    >>> mask.keep_widest(2, torch.tensor([[0.0, 5.0, 2.0], [1.0, -5.0, -2.0]]))
+    >>> mask.dims
+    [1, 2]
+    >>> mask(torch.ones(1, 3), LayoutRequest(), "block")
+    tensor([[0., 1., 1.]])
+
+    Args:
+        schedule: how many are to stay.
+        device: of the mask.
+    """
+
+    def __init__(self, schedule: PruningSchedule, device: torch.device | None = None) -> None:
+        super().__init__()
+        self.schedule = schedule
+        active = torch.ones(schedule.initial_dim, dtype=torch.bool, device=device)
+        # Not an entry of its own in state dicts: it is saved with the schedule, so that both
+        # are checked, and come into force, together.
+        self.register_buffer("active", active, persistent=False)
+
+    active: torch.Tensor
+
+    @property
+    def dims(self) -> list[int]:
+        """Numbers of the active outputs, ascending."""
+        return [int(dim) for dim in self.active.nonzero().flatten().tolist()]
+
+    @property
+    def pruned(self) -> list[int]:
+        """Numbers of the outputs that are zero, ascending."""
+        return [int(dim) for dim in (~self.active).nonzero().flatten().tolist()]
+
+    def keep_widest(self, count: int, outputs: torch.Tensor) -> None:
+        """Of the active outputs keep those with the largest standard deviation.
+
+        Among equals the ones with the lower number stay. Nothing happens where no more
+        than ``count`` are active.
+
+        Args:
+            count: how many to keep.
+            outputs: [rows, outputs], of the block without its mask.
+
+        Raises:
+            InputError: values that are not finite; the mask stays as it was.
+        """
+        dims = self.dims
+        table = outputs[:, dims].double()
+        spread = table.std(0, correction=0)
+        if not bool(torch.isfinite(spread).all()):
+            bad = [dims[i] for i in (~torch.isfinite(spread)).nonzero().flatten().tolist()]
+            raise InputError(f"outputs {bad} have values that are NaN or infinite: cannot rank them")
+        order = spread.argsort(descending=True, stable=True)[:count].tolist()
+        kept = torch.zeros_like(self.active)
+        kept[[dims[i] for i in order]] = True
+        self.active.copy_(kept)
+
+    def forward(self, output: Any, request: LayoutRequest, name: str) -> Any:
+        """What a block returned, with the pruned outputs exactly zero.
+
+        Args:
+            output: of the block, of which the table may be a part.
+            request: where the table is in it, and its axis.
+            name: of the block, for messages.
+
+        Raises:
+            InputError: another number of outputs than the schedule begins with.
+        """
+        axis = request.feature_dim if isinstance(request.feature_dim, int) else -1
+
+        def masked(table: torch.Tensor) -> torch.Tensor:
+            width = table.shape[axis] if -table.ndim <= axis < table.ndim else 1
+            if width != len(self.active):
+                raise InputError(
+                    f"block '{name}' returns {width} outputs (shape {[*table.shape]}), but "
+                    f"setup_pruning was told initial_dim={len(self.active)}"
+                )
+            shape = [1] * table.ndim
+            shape[axis] = width
+            # Filled, not multiplied: nan times zero is nan.
+            return table.masked_fill(~self.active.to(table.device).view(shape), 0)
+
+        return map_output(output, request.output, masked, name)
+
+    def to_json(self) -> dict[str, Any]:
+        """Schedule and mask as numbers and text that fit into JSON."""
+        active = "".join("01"[flag] for flag in self.active.tolist())
+        return {"schedule": asdict(self.schedule), "active": active}
+
+    @classmethod
+    def from_json(cls, data: Any, device: torch.device | None = None) -> PruningMask:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: not such data.
+        """
+        # The length of the text is compared before anything is made in the size it names.
+        try:
+            schedule, active = PruningSchedule(**data["schedule"]), data["active"]
+            sound = (
+                set(data) == {"schedule", "active"}
+                and isinstance(active, str)
+                and set(active) <= {"0", "1"}
+                and len(active) == schedule.initial_dim
+                and active.count("1") >= schedule.target_dim
+            )
+        except (KeyError, TypeError) as error:
+            raise InputError(f"not a saved pruning mask: {error!r}") from None
+        if not sound:
+            raise InputError(f"not a saved pruning mask: {str(data)[:200]}")
+        mask = cls(schedule, device)
+        mask.active.copy_(torch.tensor([flag == "1" for flag in active]))
+        return mask
+
+
+def check_active(dims: Sequence[int], mask: PruningMask | None, name: str) -> None:
+    """Refuse outputs that were pruned.
+
+    Raises:
+        InputError: one of ``dims`` is not active.
+    """
+    pruned = [] if mask is None else [dim for dim in dims if dim in mask.pruned]
+    if mask is not None and pruned:
+        raise InputError(
+            f"block '{name}': outputs {pruned} were pruned and are always zero; active: {mask.dims}"
+        )

@@ -1,0 +1,91 @@
+"""The state of a wrapped block as bytes in a tensor, and back; nothing in it is executed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .distillation import Distillation, is_number
+from .errors import InputError
+
+_FORMAT = "symtorch.block"
+_VERSION = 1
+_KEYS = {"format", "version", "layout", "outputs", "chosen", "trainable_constants"}
+
+
+@dataclass(frozen=True)
+class BlockState:
+    """What a file keeps of a block beside its tensors.
+
+    Args:
+        distillation: the fronts.
+        chosen: complexity of the equations in force, by output; None when the block is.
+        trainable_constants: whether their constants are a parameter.
+    """
+
+    distillation: Distillation
+    chosen: Mapping[int, int] | None
+    trainable_constants: bool
+
+    def to_tensor(self) -> torch.Tensor:
+        """As JSON in a uint8 tensor [bytes].
+
+        Tensors of bytes are what every reader of state dicts copes with, and what
+        ``torch.load(weights_only=True)`` lets through.
+        """
+        state = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            **self.distillation.to_json(),
+            "chosen": None if self.chosen is None else _with_text_keys(self.chosen),
+            "trainable_constants": self.trainable_constants,
+        }
+        return torch.frombuffer(bytearray(json.dumps(state).encode()), dtype=torch.uint8)
+
+    @classmethod
+    def from_tensor(cls, state: Any, block_name: str) -> BlockState:
+        """Read what `to_tensor` wrote.
+
+        Raises:
+            InputError: it did not write this.
+        """
+        data = _parse(state, block_name)
+        distillation = Distillation.from_json(block_name, data)
+        chosen = data["chosen"] and {int(dim): value for dim, value in data["chosen"].items()}
+        for dim, complexity in (chosen or {}).items():
+            if dim not in distillation.outputs:
+                raise InputError(f"output {dim} is switched but has no equations")
+            distillation.outputs[dim].front.select(complexity)
+        return cls(distillation, chosen, data["trainable_constants"])
+
+
+def _with_text_keys(chosen: Mapping[int, int]) -> dict[str, int]:
+    return {str(dim): value for dim, value in chosen.items()}
+
+
+def _parse(state: Any, name: str) -> dict[str, Any]:
+    if not isinstance(state, torch.Tensor) or state.dtype != torch.uint8:
+        raise InputError(f"block '{name}': its saved state is no tensor of bytes")
+    try:
+        data = json.loads(bytes(state.cpu().tolist()).decode())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"block '{name}': its saved state is not JSON ({error})") from None
+    if not isinstance(data, dict) or data.get("format") != _FORMAT or set(data) != _KEYS:
+        raise InputError(f"block '{name}': not the saved state of a SymbolicModel")
+    if data["version"] != _VERSION:
+        raise InputError(
+            f"block '{name}': saved by version {data['version']}; this symtorch reads {_VERSION}"
+        )
+    chosen = data["chosen"]
+    is_choice = chosen is None or (
+        isinstance(chosen, dict)
+        and len(chosen) > 0
+        and all(is_number(k) and type(v) is int for k, v in chosen.items())
+    )
+    if not is_choice or not isinstance(data["trainable_constants"], bool):
+        raise InputError(f"block '{name}': saved choices are malformed")
+    return data
