@@ -9,6 +9,7 @@ import torch
 from helpers import distilled_law, randn
 
 from symtorch import SymbolicLayer
+from symtorch.switch import _ISOLATED
 
 VARIABLES = ("x", "y")
 EQUATIONS = [
@@ -74,3 +75,22 @@ def test_switching_compiles_only_when_asked_and_until_the_block_is_back():
     assert not any(module._compiled_call_impl for module in model.modules())
     model.switch_to_symbolic()
     assert not model.switch.compiled
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_compiled_layers_do_not_run_each_others_code(trainable):
+    # All share the code of forward, which is what torch files its work under.
+    x = torch.rand(16, 2)
+    for equation in ("x + y", "x*y", "x - 2.0*y", "x - 3.0*y"):
+        layer = SymbolicLayer([equation], VARIABLES, trainable_constants=trainable)
+        compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+        torch.testing.assert_close(compiled(x), layer(x))
+
+
+@pytest.mark.skipif(not _ISOLATED, reason="this torch counts recompiles of all layers together")
+def test_any_number_of_layers_can_be_compiled():
+    x = torch.rand(16, 2)
+    for factor in range(12):
+        layer = SymbolicLayer([f"x - {factor}.5*y"], VARIABLES)
+        layer.compile(fullgraph=True, backend="aot_eager", **_ISOLATED)
+        torch.testing.assert_close(layer(x)[:, 0], x[:, 0] - (factor + 0.5) * x[:, 1])

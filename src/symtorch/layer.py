@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.autograd import forward_ad
+from torch.compiler import allow_in_graph
 
 from .errors import InputError
 from .expression import Expression
@@ -27,6 +28,9 @@ _PLANNED = frozenset(
         "_tables_made",
         "_pays_to_group",
         "_has_matrices",
+        "_form",
+        "_traced",
+        "_compiled",
     }
 )
 
@@ -86,6 +90,7 @@ class SymbolicLayer(nn.Module):
                     f"the inputs {[*variables]}"
                 )
         self.variables = variables
+        self._width = len(variables)
         self.trainable_constants = trainable_constants
         self._expressions = tuple(parsed)
         self._exact = [value for expression in parsed for value in expression.constants]
@@ -120,7 +125,7 @@ class SymbolicLayer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Evaluate all equations: [..., variables] -> [..., equations]."""
-        if not x.ndim or x.shape[-1] != len(self.variables):
+        if not x.ndim or x.shape[-1] != self._width:
             raise InputError(
                 f"need [..., {len(self.variables)}] with columns {[*self.variables]}; "
                 f"got {[*x.shape]}"
@@ -142,9 +147,10 @@ class SymbolicLayer(nn.Module):
         if torch.compiler.is_compiling():
             # A program for export keeps to the plain form, which reads well.
             follows = torch.is_grad_enabled() and (x.requires_grad or constants.requires_grad)
-            if x.ndim == 2 and x.is_cpu and not follows and not torch.compiler.is_exporting():
-                return run_compiled(self._graph, x, constants)
-            return run_graph(self._graph, x, constants)
+            if torch.compiler.is_exporting():
+                return run_graph(self._graph, x, constants)
+            in_pieces = x.ndim == 2 and x.is_cpu and not follows
+            return (self._compiled if in_pieces else self._traced)(x, constants, self._form)
         if not _is_plain(x):
             return run_graph(self._graph, x, constants)
         table = x if x.ndim == 2 else x.flatten(0, -2) if x.ndim > 2 else x.unsqueeze(0)
@@ -180,6 +186,13 @@ class SymbolicLayer(nn.Module):
         self._is_small = len(steps) <= SMALL and not self._has_matrices
         groups = self._has_matrices or len(steps) > GROUPING_PAYS * len(program.instructions)
         self._grouped = Grouped(program) if groups else None
+        graph = self._graph
+        # A compiler that reads the graph itself checks each node of it again at every call.
+        # Of a function like these it checks only the code, which all layers share, and the
+        # arguments: the text of the equations is one, so that no layer runs another's code.
+        self._form = "\n".join(map(str, self._expressions)) + f"\n{self.trainable_constants}"
+        self._traced = allow_in_graph(lambda x, trained, form: run_graph(graph, x, trained))
+        self._compiled = allow_in_graph(lambda x, trained, form: run_compiled(graph, x, trained))
         self._ready: dict[tuple[torch.dtype, torch.device], Tables | Direct] = {}
 
     def __getstate__(self) -> dict[str, Any]:

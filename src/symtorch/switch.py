@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,15 @@ from .expression import Expression
 from .features import Features
 from .layer import SymbolicLayer
 from .layout import cast, named_arguments, read_inputs, read_output, write_output
+
+
+_ISOLATED = (
+    {"isolate_recompiles": True}
+    if "isolate_recompiles" in inspect.signature(torch.compile).parameters
+    else {}
+)
+"""All layers run the same Python code, for which torch compiles eight versions and no more;
+newer versions of torch can be told to count by layer."""
 
 
 class Switch(nn.Module):
@@ -66,14 +76,13 @@ class Switch(nn.Module):
         )
         if compile:
             for layer in self.layers:
-                layer.compile(fullgraph=True)
+                layer.compile(fullgraph=True, **_ISOLATED)
         order = torch.tensor([dim for dims in self._dims for dim in dims], device=device)
         self.register_buffer("order", order, persistent=False)
         self._sorted = order.tolist() == list(range(len(order)))
-        self._complete = len(order) == self.layout.output.width
         # Fused paths, such as that of nn.TransformerEncoderLayer, read the weights of their
         # parts and call none of them, except where there is a hook.
-        self.register_forward_pre_hook(_look_here)
+        self.register_forward_pre_hook(look_here)
 
     order: torch.Tensor
 
@@ -112,6 +121,7 @@ class Switch(nn.Module):
         signature: Any,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
+        pruned: Sequence[int] = (),
     ) -> Any:
         """Answer a call of the block.
 
@@ -120,13 +130,17 @@ class Switch(nn.Module):
             signature: of its forward, from `signature_of`.
             args: of the call.
             kwargs: of the call.
+            pruned: outputs that need neither equation nor block: they are zero.
         """
         arguments = named_arguments(signature, args, kwargs)
         table, lead = read_inputs(self.layout.inputs, arguments, self.block_name)
-        if self._complete and self.layout.output.path is None:
+        width = self.layout.output.width
+        complete = len(self.chosen.keys() | set(pruned)) == width
+        if complete and self.layout.output.path is None:
             values = self.evaluate(table)
-            if not self._sorted:
-                values = values[:, self.order.argsort()]
+            if not self._sorted or len(self.chosen) < width:
+                zeros = values.new_zeros(len(values), width)
+                values = zeros.index_copy(-1, self.order.to(values.device), values)
             return write_output(self.layout, values, lead, None)
         # Read before the block runs: it may overwrite its input in place.
         values = self.evaluate(table)
@@ -138,7 +152,7 @@ class Switch(nn.Module):
         return write_output(self.layout, mixed, lead, whole)
 
 
-def _look_here(module: nn.Module, args: Any) -> None:
+def look_here(module: nn.Module, args: Any) -> None:
     """A hook that does nothing but be there."""
 
 

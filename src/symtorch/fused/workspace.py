@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 
+from .arrays import bound_take, bound_to_arrays
 from .execution import Constants
 from .graph import LINEAR
 from .placement import Placement, place_blocks
@@ -82,6 +84,8 @@ class Workspace:
         self.outputs = self.values.of(program.outputs)
         if not program.trainable:
             self.set_constants(self.constants)
+        # Saves torch's operations their bookkeeping for autograd.
+        self.mode: Callable[[], AbstractContextManager[Any]] = nullcontext
         self.calls = [
             self.bound_gather(i) if isinstance(i, Gather) else self.bound_apply(i)
             for i in program.instructions
@@ -107,20 +111,14 @@ class Workspace:
             torch.index_select(x.t(), 0, self.columns, out=target)
         else:
             _copy(x.t(), target)
-        # Saves the bookkeeping for autograd on each operation.
-        with torch.inference_mode():
+        with self.mode(), np.errstate(all="ignore"):  # poles are no accidents
             for call in self.calls:
                 call()
 
     def bound_gather(self, gather: Gather) -> Callable[[], Any]:
         """A gather, ready to be called."""
-        return functools.partial(
-            torch.index_select,
-            self.values.computed,
-            0,
-            self.sources(gather),
-            out=self.values.of(gather.target),
-        )
+        target = self.values.of(gather.target)
+        return bound_take(self.values.computed, self.sources(gather), target)
 
     def sources(self, gather: Gather) -> torch.Tensor:
         """Rows of the table that are copied."""
@@ -131,6 +129,10 @@ class Workspace:
         """A kernel on its operands, ready to be called."""
         out = self.values.of(step.target)
         operands = self.operands(step)
+        in_numpy = bound_to_arrays(step.kernel, operands, out)
+        if in_numpy is not None:
+            return in_numpy
+        self.mode = torch.inference_mode
         if step.kernel.into is not None:
             return functools.partial(step.kernel.into, *operands, out=out)
         function = step.kernel.function
