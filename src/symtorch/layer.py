@@ -30,12 +30,15 @@ _PLANNED = frozenset(
         "_has_matrices",
         "_form",
         "_traced",
-        "_compiled",
+        "_in_pieces",
     }
 )
 
 SMALL = 10
-"""Steps up to which nothing pays but to run them one after the other."""
+"""Steps up to which nothing pays but to run them one after the other, unless on many rows."""
+
+MANY_ROWS = 2048
+"""Rows from which the arithmetic outweighs a workspace's calls, however few the steps are."""
 
 GROUPING_PAYS = 2
 """Steps per tensor operation from which a grouped program is faster under autograd."""
@@ -143,24 +146,32 @@ class SymbolicLayer(nn.Module):
         return self._evaluate_exactly(x)
 
     def _evaluate_exactly(self, x: torch.Tensor) -> torch.Tensor:
-        constants = self.constants
         if torch.compiler.is_compiling():
-            # A program for export keeps to the plain form, which reads well.
-            follows = torch.is_grad_enabled() and (x.requires_grad or constants.requires_grad)
-            if torch.compiler.is_exporting():
-                return run_graph(self._graph, x, constants)
-            in_pieces = x.ndim == 2 and x.is_cpu and not follows
-            return (self._compiled if in_pieces else self._traced)(x, constants, self._form)
+            return self._compilable(x)
+        constants = self.constants
         if not _is_plain(x):
             return run_graph(self._graph, x, constants)
         table = x if x.ndim == 2 else x.flatten(0, -2) if x.ndim > 2 else x.unsqueeze(0)
-        if not x.is_cpu or self._is_small or _is_transformed():
+        follows = torch.is_grad_enabled() and (x.requires_grad or constants.requires_grad)
+        direct = self._is_small and (follows or len(table) < MANY_ROWS)
+        if not x.is_cpu or direct or _is_transformed():
             result = self._differentiable(table, constants)
-        elif torch.is_grad_enabled() and (x.requires_grad or constants.requires_grad):
+        elif follows:
             result = evaluate(table, constants, self._workspaces, self._differentiable)
         else:
             result = self._workspaces.run(table, constants)
         return result if x.ndim == 2 else result.view(*x.shape[:-1], len(self._expressions))
+
+    def _compilable(self, x: torch.Tensor) -> torch.Tensor:
+        if torch.compiler.is_exporting():
+            # A program for export keeps to the plain form, which reads well.
+            return run_graph(self._graph, x, self.constants)
+        # What is not read is not checked again at every call.
+        trained = (self.constants,) if self.trainable_constants else ()
+        follows = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *trained))
+        in_pieces = x.ndim == 2 and x.is_cpu and not follows
+        run = self._in_pieces if in_pieces else self._traced
+        return run(self._form, x, *trained)
 
     def _differentiable(self, x: torch.Tensor, trained: torch.Tensor) -> torch.Tensor:
         key = (x.dtype, x.device)
@@ -191,8 +202,8 @@ class SymbolicLayer(nn.Module):
         # Of a function like these it checks only the code, which all layers share, and the
         # arguments: the text of the equations is one, so that no layer runs another's code.
         self._form = "\n".join(map(str, self._expressions)) + f"\n{self.trainable_constants}"
-        self._traced = allow_in_graph(lambda x, trained, form: run_graph(graph, x, trained))
-        self._compiled = allow_in_graph(lambda x, trained, form: run_compiled(graph, x, trained))
+        self._traced = _untouched(lambda form, x, *trained: run_graph(graph, x, *trained))
+        self._in_pieces = _untouched(lambda form, x, *trained: run_compiled(graph, x, *trained))
         self._ready: dict[tuple[torch.dtype, torch.device], Tables | Direct] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -222,6 +233,11 @@ class SymbolicLayer(nn.Module):
         return "\n".join(
             f"({i}): {expression.pretty()}" for i, expression in enumerate(self.expressions)
         )
+
+
+def _untouched(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """A function that `torch.compile` takes as one operation, and traces later."""
+    return allow_in_graph(function)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _is_transformed() -> bool:

@@ -293,19 +293,21 @@ class Direct:
 _Value: TypeAlias = torch.Tensor | float
 
 
-def run_graph(graph: Graph, x: torch.Tensor, trained: torch.Tensor) -> torch.Tensor:
+def run_graph(graph: Graph, x: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
     """Evaluate node by node: [..., columns] -> [..., outputs].
 
     Args:
         graph: of the equations.
         x: float32 or float64.
-        trained: the trainable constants.
+        trained: the trainable constants, if there are any.
     """
     columns = evaluate_nodes(graph, x.unbind(-1), x, trained)
     return attached(torch.stack(columns, dim=-1), x)
 
 
-def run_compiled(graph: Graph, x: torch.Tensor, trained: torch.Tensor) -> torch.Tensor:
+def run_compiled(
+    graph: Graph, x: torch.Tensor, trained: torch.Tensor | None = None
+) -> torch.Tensor:
     """The same on [rows, columns], for a compiler's code on the CPU, without gradient.
 
     The code has vector instructions only where columns lie in one piece, so they are
@@ -322,7 +324,7 @@ def _settled(table: torch.Tensor) -> torch.Tensor:
 
 
 def evaluate_nodes(
-    graph: Graph, inputs: Sequence[torch.Tensor], x: torch.Tensor, trained: torch.Tensor
+    graph: Graph, inputs: Sequence[torch.Tensor], x: torch.Tensor, trained: torch.Tensor | None
 ) -> list[torch.Tensor]:
     """One tensor [...] an output, from one a column.
 
@@ -330,9 +332,9 @@ def evaluate_nodes(
         graph: of the equations.
         inputs: the columns.
         x: float32 or float64, [..., columns].
-        trained: the trainable constants.
+        trained: the trainable constants, if there are any.
     """
-    parameters = trained.to(x.dtype).unbind(0) if graph.trainable else ()
+    parameters = () if trained is None else trained.to(x.dtype).unbind(0)
     matrices = _matrices(graph)
     sums: dict[int, torch.Tensor] = {}
     values: list[_Value] = []
