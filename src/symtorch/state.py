@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from .distillation import Distillation, is_number
 from .errors import InputError
+from .pruning import PruningMask
 
 _FORMAT = "symtorch.block"
 _VERSION = 1
-_KEYS = {"format", "version", "layout", "outputs", "chosen", "trainable_constants"}
+_LATER = {"pruning": None, "local": None, "switched_local": False}
+"""Entries that files from before there were such things do not have."""
+_KEYS = {"format", "version", "layout", "outputs", "chosen", "trainable_constants", *_LATER}
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,17 @@ class BlockState:
         distillation: the fronts.
         chosen: complexity of the equations in force, by output; None when the block is.
         trainable_constants: whether their constants are a parameter.
+        pruning: schedule and mask; None when nothing is pruned.
+        local: the fronts that hold around one row.
+        switched_local: whether the equations in force are of these.
     """
 
     distillation: Distillation
     chosen: Mapping[int, int] | None
     trainable_constants: bool
+    pruning: PruningMask | None = None
+    local: Distillation = field(default_factory=lambda: Distillation(""))
+    switched_local: bool = False
 
     def to_tensor(self) -> torch.Tensor:
         """As JSON in a uint8 tensor [bytes].
@@ -43,6 +52,9 @@ class BlockState:
             **self.distillation.to_json(),
             "chosen": None if self.chosen is None else _with_text_keys(self.chosen),
             "trainable_constants": self.trainable_constants,
+            "pruning": None if self.pruning is None else self.pruning.to_json(),
+            "local": self.local.to_json() if self.local.outputs else None,
+            "switched_local": self.switched_local,
         }
         return torch.frombuffer(bytearray(json.dumps(state).encode()), dtype=torch.uint8)
 
@@ -56,11 +68,26 @@ class BlockState:
         data = _parse(state, block_name)
         distillation = Distillation.from_json(block_name, data)
         chosen = data["chosen"] and {int(dim): value for dim, value in data["chosen"].items()}
+        local = Distillation(block_name)
+        if data["local"] is not None:
+            local = Distillation.from_json(block_name, data["local"])
+        switched = local if data["switched_local"] else distillation
         for dim, complexity in (chosen or {}).items():
-            if dim not in distillation.outputs:
+            if dim not in switched.outputs:
                 raise InputError(f"output {dim} is switched but has no equations")
-            distillation.outputs[dim].front.select(complexity)
-        return cls(distillation, chosen, data["trainable_constants"])
+            switched.outputs[dim].front.select(complexity)
+        pruning = None if data["pruning"] is None else PruningMask.from_json(data["pruning"])
+        for found in (distillation, local):
+            if pruning is not None and found.layout is not None:
+                pruning.check_width(found.layout.output.width, block_name)
+        return cls(
+            distillation,
+            chosen,
+            data["trainable_constants"],
+            pruning,
+            local,
+            data["switched_local"],
+        )
 
 
 def _with_text_keys(chosen: Mapping[int, int]) -> dict[str, int]:
@@ -74,6 +101,8 @@ def _parse(state: Any, name: str) -> dict[str, Any]:
         data = json.loads(bytes(state.cpu().tolist()).decode())
     except (ValueError, RecursionError) as error:
         raise InputError(f"block '{name}': its saved state is not JSON ({error})") from None
+    if isinstance(data, dict):
+        data = {**_LATER, **data}
     if not isinstance(data, dict) or data.get("format") != _FORMAT or set(data) != _KEYS:
         raise InputError(f"block '{name}': not the saved state of a SymbolicModel")
     if data["version"] != _VERSION:
@@ -86,6 +115,9 @@ def _parse(state: Any, name: str) -> dict[str, Any]:
         and len(chosen) > 0
         and all(is_number(k) and type(v) is int for k, v in chosen.items())
     )
-    if not is_choice or not isinstance(data["trainable_constants"], bool):
+    flags = (data["trainable_constants"], data["switched_local"])
+    local = data["local"]
+    is_local = local is None or (isinstance(local, dict) and set(local) == {"layout", "outputs"})
+    if not (is_choice and is_local and all(isinstance(flag, bool) for flag in flags)):
         raise InputError(f"block '{name}': saved choices are malformed")
     return data
