@@ -1,5 +1,6 @@
 """SymTorch: turn trained neural networks into equations people can read, check and run."""
 
+from . import regularisers as regularisers
 from .capture import Recording as Recording
 from .capture import record as record
 from .errors import EngineUnavailableError as EngineUnavailableError
@@ -12,11 +13,20 @@ from .expression import ComplexityRule as ComplexityRule
 from .expression import Expression as Expression
 from .front import Candidate as Candidate
 from .front import Front as Front
+from .healing import Healing as Healing
+from .healing import HealingProgress as HealingProgress
+from .healing import heal as heal
 from .layer import SymbolicLayer as SymbolicLayer
 from .model import SymbolicModel as SymbolicModel
+from .pruning import PruningSchedule as PruningSchedule
+from .ranking import BlockRanking as BlockRanking
+from .ranking import rank_blocks as rank_blocks
+from .reduction import Reduction as Reduction
 from .search import Problem as Problem
 from .search import SearchOptions as SearchOptions
 from .search import available_engines as available_engines
 from .search import register_engine as register_engine
+from .slime import Explanation as Explanation
+from .slime import explain as explain
 from .surgery import unwrap as unwrap
 from .surgery import wrap as wrap

@@ -262,6 +262,7 @@ class Recorder:
         request: what the user said about the columns.
         max_samples: rows to keep.
         seed: of the sample.
+        reservoir: what takes the rows in, in the place of a plain reservoir.
     """
 
     def __init__(
@@ -271,13 +272,14 @@ class Recorder:
         request: LayoutRequest,
         max_samples: int | None,
         seed: int,
+        reservoir: Reservoir | None = None,
     ) -> None:
         if max_samples is not None and max_samples < 1:
             raise InputError(f"max_samples must be at least 1 or None; got {max_samples}")
         self.block = block
         self.name = name
         self._request = request
-        self._reservoir = Reservoir(max_samples, seed)
+        self._reservoir = Reservoir(max_samples, seed) if reservoir is None else reservoir
         self._signature = signature_of(
             block.function if isinstance(block, FunctionBlock) else block
         )

@@ -17,12 +17,16 @@ from .capture import Data, Recorder, Recording, run_recorders
 from .distillation import Complexity, Distillation, Distilled, EquationTable
 from .distilling import ProgressArgument, chosen_outputs, distill_outputs
 from .equation import SymbolicFunction
-from .errors import SymTorchError, UnsupportedTypeError
+from .errors import StateError, SymTorchError, UnsupportedTypeError
 from .features import Features, Transform
 from .front import Front
 from .layout import FeatureDim, Layout, LayoutRequest, signature_of
 from .oracle import oracle_for
+from .pruning import PruningMask, PruningSchedule
+from .reduction import Coordinates, Reduction, describe, record_reduced
 from .search import SearchOptions
+from .slime.blocks import explain_outputs
+from .slime.fitting import local_params
 from .spellings import merge_spellings
 from .state import BlockState
 from .switch import Switch
@@ -83,8 +87,11 @@ class SymbolicModel(nn.Module):
             tuple(inputs) if inputs is not None else None, output, feature_dim
         )
         self._distillation = Distillation(self.block_name)
+        self._local = Distillation(self.block_name)
         self._signature = signature_of(block)
         self.switch: Switch | None = None
+        self.pruning: PruningMask | None = None
+        self.reduction: Coordinates | None = None
         self.training = self._module.training
 
     @property
@@ -100,10 +107,16 @@ class SymbolicModel(nn.Module):
         return module
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the block, or its equations when switched."""
+        """Call the block, or its equations when switched; pruned outputs are zero."""
+        pruning = self.pruning
         if self.switch is None:
-            return self._module(*args, **kwargs)
-        return self.switch(self._module, self._signature, args, kwargs)
+            output = self._module(*args, **kwargs)
+        elif self.reduction is not None:
+            output = self.reduction(self.switch, self._module, self._signature, args, kwargs)
+        else:
+            pruned = () if pruning is None else pruning.pruned
+            output = self.switch(self._module, self._signature, args, kwargs, pruned)
+        return output if pruning is None else pruning(output, self.request, self.block_name)
 
     def __getattr__(self, name: str) -> Any:
         """Whatever the wrapper has not comes from the block: ``weight``, ``in_features``."""
@@ -138,7 +151,7 @@ class SymbolicModel(nn.Module):
         """Record what the block does; arguments as for `distill`."""
         recorder = Recorder(self._module, self.block_name, self.request, max_samples, random_state)
         model = self._module if parent_model is None else parent_model
-        with self._as_block():
+        with self.as_block():
             run_recorders(model, [recorder], inputs, input_of, random_state)
         return recorder.recording()
 
@@ -161,6 +174,9 @@ class SymbolicModel(nn.Module):
         n_jobs: int = 1,
         progress: ProgressArgument = None,
         save_path: str | os.PathLike[str] | None = None,
+        reduce: Reduction | None = None,
+        SLIME: bool = False,
+        slime_params: Mapping[str, Any] | None = None,
     ) -> dict[int, Front]:
         """Find equations for what the block does.
 
@@ -174,7 +190,7 @@ class SymbolicModel(nn.Module):
             parent_model: the model that the block is a part of and that takes
                 ``inputs``; None when the block takes them itself. A module runs in eval
                 mode; of a plain function only the block does.
-            output_dim: output number, a list of them, or None for all.
+            output_dim: output number, a list of them, or None for all that were not pruned.
             variable_names: names for the input columns (or for a list of transforms).
             variable_transforms: variables in place of the columns, by name:
                 ``{"r": "sqrt(dx**2 + dy**2)"}`` or functions [rows, columns] -> [rows].
@@ -190,18 +206,43 @@ class SymbolicModel(nn.Module):
             progress: True for a bar on stderr, or a callback taking a `Progress`; silent
                 with ``n_jobs`` above 1.
             save_path: folder for one JSON file an output, ``<block>.<output>.json``.
+            reduce: for wide blocks, the few coordinates to search in. Columns and outputs
+                are then the coordinates ``z0, z1, ...`` and the reduced outputs, everywhere;
+                fronts in other coordinates are dropped.
+            SLIME: find equations that hold around one row (see `symtorch.explain`), kept
+                beside the other ones: `switch_to_symbolic` and others take ``SLIME`` too.
+            slime_params: of SLIME: ``x`` [columns], the row, None for all rows; ``J_nn``,
+                ``num_synthetic``, ``real_weighting``, ``nn_metric``, ``var`` as `explain`'s
+                ``n_neighbors``, ``n_synthetic``, ``real_weight``, ``metric``, ``variance``.
 
         Returns:
             A front for each output asked for.
 
         Raises:
             InputError: data, names or options that cannot be used; nothing is changed.
-            StateError: the block was not called by ``parent_model``.
+            StateError: the block was not called by ``parent_model``, or SLIME is asked of
+                one that was reduced.
         """
+        if SLIME and (reduce is not None or self.reduction is not None):
+            raise StateError(
+                f"block '{self.block_name}': SLIME explains the block's own columns, not "
+                f"reduced ones; clear_fronts() forgets a reduction"
+            )
         variable_names, weights, random_state, options = merge_spellings(
-            fit_params, sr_params, variable_names, weights, random_state
+            fit_params,
+            local_params(sr_params) if SLIME else sr_params,
+            variable_names,
+            weights,
+            random_state,
         )
-        if isinstance(inputs, Recording):
+        reduction = None
+        if reduce is not None:
+            reduction, recording = self._reduce(
+                inputs, reduce, parent_model, max_samples, input_of, random_state
+            )
+            if variable_names is None and variable_transforms is None:
+                variable_names = [f"z{i}" for i in range(reduce.inputs)]
+        elif isinstance(inputs, Recording):
             recording = inputs
         else:
             recording = self.record(
@@ -211,62 +252,142 @@ class SymbolicModel(nn.Module):
                 input_of=input_of,
                 random_state=random_state,
             )
-        dims = chosen_outputs(output_dim, recording.layout.output.width, self.block_name)
-        self._distillation.check_layout(recording.layout, dims)
+        width = recording.layout.output.width
+        if self.pruning is not None:
+            self.pruning.check_width(width, self.block_name)
+            output_dim = self.pruning.choose(output_dim, self.block_name)
+        dims = chosen_outputs(output_dim, width, self.block_name)
+        if reduction is None:
+            self._found(SLIME).check_layout(recording.layout, dims)
         features = Features.plan(recording.names, variable_names, variable_transforms)
         paths = _front_paths(save_path, self.block_name, dims)
-        fronts = distill_outputs(
-            recording,
-            dims,
-            features,
-            weights=weights,
-            engine=engine,
-            options=options,
-            oracle_of=lambda dim: oracle_for(self._module, recording, dim),
-            validation_fraction=validation_fraction,
-            random_state=random_state,
-            n_jobs=n_jobs,
-            progress=progress,
-        )
-        self._adopt(recording.layout, {d: Distilled(f, features) for d, f in fronts.items()})
+        if SLIME:
+            fronts = explain_outputs(
+                self._module,
+                recording,
+                dims,
+                features,
+                slime_params,
+                options,
+                random_state=random_state,
+                engine=engine,
+                weights=weights,
+            )
+        else:
+            fronts = distill_outputs(
+                recording,
+                dims,
+                features,
+                weights=weights,
+                engine=engine,
+                options=options,
+                oracle_of=lambda dim: (
+                    oracle_for(self._module, recording, dim) if reduction is None else None
+                ),
+                validation_fraction=validation_fraction,
+                random_state=random_state,
+                n_jobs=n_jobs,
+                progress=progress,
+            )
+        found = {d: Distilled(f, features) for d, f in fronts.items()}
+        self._adopt(recording.layout, found, reduction, local=SLIME)
         for dim, path in paths.items():
             path.write_text(fronts[dim].to_json())
         return fronts
 
-    def _adopt(self, layout: Layout, found: Mapping[int, Distilled]) -> None:
+    def _reduce(
+        self,
+        inputs: Data | Recording,
+        request: Reduction,
+        parent_model: nn.Module | Callable[..., Any] | None,
+        max_samples: int | None,
+        input_of: Callable[[Any], Any] | None,
+        random_state: int,
+    ) -> tuple[Coordinates, Recording]:
+        """Few coordinates for the block, and what it does recorded in them."""
+        if self.pruning is not None:
+            raise StateError(
+                f"block '{self.block_name}' is pruned, which leaves few outputs already; "
+                f"distill it without reduce"
+            )
+        with self.as_block():
+            reduced = record_reduced(
+                self._module,
+                self.block_name,
+                inputs,
+                request,
+                model=parent_model,
+                request=self.request,
+                max_samples=max_samples,
+                input_of=input_of,
+                random_state=random_state,
+            )
+        like = self._like
+        coordinates = reduced.coordinates
+        return coordinates if like is None else coordinates.to(like), reduced.recording
+
+    def _adopt(
+        self,
+        layout: Layout,
+        found: Mapping[int, Distilled],
+        reduction: Coordinates | None,
+        *,
+        local: bool,
+    ) -> None:
         """Take over new fronts; a switched block goes on with the best of them."""
         switch = self.switch
         self._commit()
         # Out of force while the new fronts come in, or its equations would be laid over them.
         self.switch = None
-        self._distillation = self._distillation.updated(layout, found)
-        if switch is not None:
-            kept = {d: c for d, c in switch.chosen.items() if d not in found}
-            fresh = {d: found[d].front.get_best().complexity for d in switch.chosen if d in found}
+        if reduction is not None:
+            self._distillation = self._local = Distillation(self.block_name)
+        if local:
+            self._local = self._local.updated(layout, found)
+        else:
+            self._distillation = self._distillation.updated(layout, found)
+        self.reduction = reduction
+        if switch is not None and switch.local != local and reduction is None:
+            self.switch = switch
+        elif switch is not None:
+            outputs = self._found(local).outputs
+            kept = {d: c for d, c in switch.chosen.items() if d not in found and d in outputs}
+            renewed = found if reduction is not None else [d for d in switch.chosen if d in found]
+            fresh = {d: found[d].front.get_best().complexity for d in renewed}
             self.switch = self._make_switch(
-                kept | fresh, switch.trainable_constants, compile=switch.compiled
+                kept | fresh, switch.trainable_constants, compile=switch.compiled, local=local
             )
+            self._follow_switch()
 
     def clear_fronts(self) -> None:
         """Forget everything that was distilled, and call the block again."""
         self.switch = None
-        self._distillation = Distillation(self.block_name)
+        self.reduction = None
+        self._distillation = self._local = Distillation(self.block_name)
+
+    def _found(self, local: bool) -> Distillation:
+        """What was found, the constants as training has made them."""
+        found = self._local if local else self._distillation
+        if self.switch is None or self.switch.local != local:
+            return found
+        return found.with_expressions(self.switch.chosen, self.switch.expressions)
 
     @property
     def _trained(self) -> Distillation:
-        """What was found, the constants as training has made them."""
-        if self.switch is None:
-            return self._distillation
-        return self._distillation.with_expressions(self.switch.chosen, self.switch.expressions)
+        return self._found(local=False)
 
     def _commit(self) -> None:
         """Make trained constants part of the stored fronts."""
-        self._distillation = self._trained
+        self._distillation, self._local = self._found(False), self._found(True)
 
     @property
     def fronts(self) -> dict[int, Front]:
         """The front of each distilled output, trained constants included."""
         return self._trained.fronts
+
+    @property
+    def local_fronts(self) -> dict[int, Front]:
+        """The fronts that `distill` found with ``SLIME=True``."""
+        return self._found(local=True).fronts
 
     # ---------------------------------------------------------------- looking
 
@@ -279,35 +400,40 @@ class SymbolicModel(nn.Module):
         return self._trained.output(dim).front
 
     def show_symbolic_expression(
-        self, dim: int | None = None, complexity: int | None = None
+        self, dim: int | None = None, complexity: int | None = None, SLIME: bool = False
     ) -> EquationTable:
         """Print the equations as a table, ``>`` before the one `get_best` chooses.
 
         Args:
             dim: one output; None for all.
             complexity: only the equation of this complexity.
+            SLIME: the equations that hold around one row.
 
         Returns:
             The table; ``str()`` of it is the printed text.
         """
-        chosen = {} if self.switch is None else self.switch.chosen
-        table = self._trained.table(dim, complexity, chosen)
+        switch = self.switch
+        chosen = {} if switch is None or switch.local != SLIME else switch.chosen
+        table = self._found(SLIME).table(dim, complexity, chosen)
+        if self.reduction is not None:
+            table = EquationTable(f"{describe(self.reduction, self.fronts)}\n\n{table}")
         print(table)
         return table
 
     def get_symbolic_function(
-        self, dim: int = 0, complexity: int | None = None
+        self, dim: int = 0, complexity: int | None = None, SLIME: bool = False
     ) -> SymbolicFunction:
         """An equation as a function of the block's input columns.
 
         Args:
             dim: output.
             complexity: which equation; None for `get_best`.
+            SLIME: one of those that hold around one row.
 
         Returns:
             A function [rows, columns] -> [rows], on tensors or arrays.
         """
-        found = self._trained.output(dim)
+        found = self._found(SLIME).output(dim)
         return SymbolicFunction(found.front.select(complexity).expression, found.features)
 
     # ---------------------------------------------------------------- switching
@@ -319,6 +445,7 @@ class SymbolicModel(nn.Module):
         *,
         trainable_constants: bool = False,
         compile: bool = False,
+        SLIME: bool = False,
     ) -> None:
         """Compute outputs from equations from now on.
 
@@ -326,45 +453,88 @@ class SymbolicModel(nn.Module):
             complexity: of the equations: one for all outputs, a list in the order of
                 ``dims``, or by output; None chooses by `Front.get_best`.
             dims: outputs to switch; all distilled ones by default. The others keep
-                coming from the block.
-            trainable_constants: whether the equations' constants are an `nn.Parameter`.
+                coming from the block, or are zero where they were pruned.
+            trainable_constants: whether the equations' constants are an `nn.Parameter`, and
+                the matrices of a reduction are trained too.
             compile: whether the equations, and nothing else, run through `torch.compile`,
                 which then works at the next call, some seconds, until `switch_to_block`.
+            SLIME: take the equations that hold around one row.
 
         Raises:
             StateError: an output was not distilled. InputError: no equation of that
-                complexity. Either way nothing changes.
+                complexity, or a pruned output. In each case nothing changes.
         """
-        chosen = self._distillation.choose(complexity, dims)
-        switch = self._make_switch(chosen, trainable_constants, compile=compile)
+        if self.pruning is not None:
+            dims = self._active_among(complexity, dims, self.pruning, self._found(SLIME))
+        chosen = self._found(SLIME).choose(complexity, dims)
+        switch = self._make_switch(chosen, trainable_constants, compile=compile, local=SLIME)
         self._commit()
         self.switch = switch
+        self._follow_switch()
+
+    def _active_among(
+        self,
+        complexity: Complexity,
+        dims: int | Sequence[int] | None,
+        pruning: PruningMask,
+        found: Distillation,
+    ) -> list[int]:
+        """The outputs to switch where some of those that were distilled may be pruned."""
+        if dims is None and isinstance(complexity, Mapping):
+            dims = list(complexity)
+        if dims is None:
+            distilled = [dim for dim in pruning.dims if dim in found.outputs]
+            dims = distilled or pruning.dims[:1]
+        return pruning.choose(dims, self.block_name)
 
     def _make_switch(
-        self, chosen: Mapping[int, int], trainable_constants: bool, *, compile: bool = False
+        self,
+        chosen: Mapping[int, int],
+        trainable_constants: bool,
+        *,
+        compile: bool = False,
+        local: bool = False,
     ) -> Switch:
-        like = next((p for p in self._module.parameters() if p.is_floating_point()), None)
+        like = self._like
         switch = Switch(
-            self._trained,
+            self._found(local),
             chosen,
+            local=local,
             trainable_constants=trainable_constants,
-            device=None if like is None else like.device,
+            device=self._device,
             # Half precision is for activations; a constant trained in it would not move.
             dtype=like.dtype if like is not None and like.dtype.itemsize >= 4 else None,
             compile=compile,
         )
         return switch.train(self.training)
 
+    @property
+    def _like(self) -> nn.Parameter | None:
+        """A parameter of the block, whose device and type new tensors take over."""
+        return next((p for p in self._module.parameters() if p.is_floating_point()), None)
+
+    @property
+    def _device(self) -> torch.device | None:
+        return None if self._like is None else self._like.device
+
     def switch_to_block(self) -> None:
         """Call the block again; trained constants stay in the fronts."""
         self._commit()
         self.switch = None
+        self._follow_switch()
+
+    def _follow_switch(self) -> None:
+        """The matrices of a reduction are trained where the equations' constants are."""
+        if self.reduction is not None:
+            trained = self.switch is not None and self.switch.trainable_constants
+            self.reduction.requires_grad_(trained)
 
     @contextmanager
     def symbolic(
         self,
         complexity: Complexity = None,
         dims: int | Sequence[int] | None = None,
+        SLIME: bool = False,
     ) -> Iterator[SymbolicModel]:
         """Switched inside, as before after, also when something raises.
 
@@ -372,21 +542,19 @@ class SymbolicModel(nn.Module):
         was distilled again inside, does it go back to the block.
         """
         before = self.switch
-        self.switch_to_symbolic(complexity, dims)
+        self.switch_to_symbolic(complexity, dims, SLIME=SLIME)
         try:
             yield self
         finally:
             self._commit()
             # What was distilled inside may have replaced the equations of before.
-            kept = before is None or all(
-                dim in self._distillation.outputs
-                and value in self._distillation.outputs[dim].front.complexities
-                for dim, value in before.chosen.items()
-            )
+            kept = before is None or self._found(before.local).has(before.chosen)
             self.switch = before if kept else None
+            self._follow_switch()
 
     @contextmanager
-    def _as_block(self) -> Iterator[None]:
+    def as_block(self) -> Iterator[None]:
+        """The block inside, whatever is in force as before after."""
         before, self.switch = self.switch, None
         try:
             yield
@@ -405,20 +573,113 @@ class SymbolicModel(nn.Module):
             InputError: no distilled output has a transform of that name.
         """
         switch = self.switch
-        self._distillation = self._trained.with_functions(transforms)
+        found, local = self._trained, self._found(local=True)
+        # Names that only local equations have are theirs; what nobody has is refused here.
+        theirs = local.variables - found.variables
+        self._distillation = found.with_functions(
+            {name: t for name, t in transforms.items() if name not in theirs}
+        )
+        self._local = local.with_functions(
+            {name: t for name, t in transforms.items() if name in local.variables}
+        )
         if switch is not None:
             self.switch = self._make_switch(
-                switch.chosen, switch.trainable_constants, compile=switch.compiled
+                switch.chosen,
+                switch.trainable_constants,
+                compile=switch.compiled,
+                local=switch.local,
             )
+
+    # ---------------------------------------------------------------- pruning
+
+    def setup_pruning(
+        self,
+        initial_dim: int,
+        target_dim: int,
+        total_steps: int,
+        end_step_frac: float = 0.5,
+        decay_rate: str = "exp",
+    ) -> None:
+        """Plan to take outputs away while the model trains; all are active again from now.
+
+        >>> block = SymbolicModel(nn.Linear(4, 20), "message")
+        >>> block.setup_pruning(20, 2, total_steps=100)
+        >>> block.prune(100, torch.randn(50, 4))        # in a training loop: after each step
+        >>> len(block.get_active_dimensions())
+        2
+
+        Args:
+            initial_dim: outputs of the block.
+            target_dim: outputs that stay in the end.
+            total_steps: of the training, in whatever `prune` counts: batches or epochs.
+            end_step_frac: share of the training after which pruning is done.
+            decay_rate: ``"exp"``, ``"linear"`` or ``"cosine"``, see `PruningSchedule`.
+
+        Raises:
+            InputError: values that make no schedule, or another number of outputs than
+                the block has; nothing changes.
+        """
+        schedule = PruningSchedule(initial_dim, target_dim, total_steps, end_step_frac, decay_rate)
+        pruning = PruningMask(schedule, device=self._device)
+        for found in (self._distillation, self._local):
+            if found.layout is not None:
+                pruning.check_width(found.layout.output.width, self.block_name)
+        self.pruning = pruning
+
+    def prune(
+        self,
+        step: int,
+        sample_data: Data,
+        parent_model: nn.Module | Callable[..., Any] | None = None,
+    ) -> None:
+        """Take away as many outputs as the schedule asks for at a step of the training.
+
+        Of the active outputs those with the largest standard deviation on a sample stay;
+        what was pruned stays pruned. Cheap at steps at which nothing is to be done: the
+        model then does not run.
+
+        Args:
+            step: counted from 0.
+            sample_data: what to run the model on, as for `distill`.
+            parent_model: as for `distill`.
+
+        Raises:
+            StateError: `setup_pruning` was not called, or ``parent_model`` does not call
+                the block.
+            InputError: outputs that are not finite, or not as many as was said; the mask
+                stays as it was.
+        """
+        pruning = self._pruning_set_up()
+        count = pruning.schedule.dimensions_at(step)
+        if count < len(pruning.dims):
+            recording = self.record(sample_data, parent_model=parent_model)
+            pruning.keep_widest(count, recording.outputs, self.block_name)
+
+    def get_active_dimensions(self) -> list[int]:
+        """Numbers of the outputs that were not pruned, ascending.
+
+        Raises:
+            StateError: `setup_pruning` was not called.
+        """
+        return list(self._pruning_set_up().dims)
+
+    def _pruning_set_up(self) -> PruningMask:
+        if self.pruning is None:
+            raise StateError(
+                f"block '{self.block_name}' is not being pruned; call "
+                f"setup_pruning(initial_dim, target_dim, total_steps) first"
+            )
+        return self.pruning
 
     # ---------------------------------------------------------------- saving
 
     def get_extra_state(self) -> torch.Tensor:
-        """Fronts, chosen equations and mode, as JSON in a uint8 tensor.
+        """Fronts, chosen equations, mode and pruning, as JSON in a uint8 tensor.
 
         Constants in training are not in it: they are a parameter beside it.
         """
-        for dim, found in self._distillation.outputs.items():
+        distilled = [*self._distillation.outputs.items(), *self._local.outputs.items()]
+        for dim, found in distilled:
             if found.features.unsaved:
                 warnings.warn(
                     f"block '{self.block_name}', output {dim}: variable transforms "
@@ -432,6 +693,9 @@ class SymbolicModel(nn.Module):
             self._distillation,
             chosen=None if switch is None else switch.chosen,
             trainable_constants=switch is not None and switch.trainable_constants,
+            pruning=self.pruning,
+            local=self._local,
+            switched_local=switch is not None and switch.local,
         )
         return state.to_tensor()
 
@@ -442,10 +706,13 @@ class SymbolicModel(nn.Module):
             InputError: not such a state; the block is left as it was.
         """
         read = BlockState.from_tensor(state, self.block_name)
-        self._distillation, self.switch = read.distillation, None
+        self._distillation, self._local, self.switch = read.distillation, read.local, None
+        self.pruning = None if read.pruning is None else read.pruning.to(self._device)
         if read.chosen is not None:
             # Built now, because torch loads children (the trained constants) next.
-            self.switch = self._make_switch(read.chosen, read.trainable_constants)
+            self.switch = self._make_switch(
+                read.chosen, read.trainable_constants, local=read.switched_local
+            )
 
     def _load_from_state_dict(
         self,
@@ -457,7 +724,12 @@ class SymbolicModel(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
+        before = self.reduction
         try:
+            # Made now, because torch loads children next.
+            self.reduction = Coordinates.read(
+                state_dict, f"{prefix}reduction.", self.block_name, self._like
+            )
             super()._load_from_state_dict(
                 state_dict,
                 prefix,
@@ -467,7 +739,9 @@ class SymbolicModel(nn.Module):
                 unexpected_keys,
                 error_msgs,
             )
+            self._follow_switch()
         except SymTorchError as error:
+            self.reduction = before
             # Collected, as torch does: its final error lists all that is wrong at once.
             error_msgs.append(f"block '{self.block_name}': {error}")
 

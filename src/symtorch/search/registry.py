@@ -22,6 +22,7 @@ _ENGINES: dict[str, str | Callable[[], Engine]] = {
     "auto": "symtorch.search.auto:AutoEngine",
     "sparse": "symtorch.search.sparse:SparseEngine",
     "operon": "symtorch.search.operon:OperonEngine",
+    "local": "symtorch.search.local:LocalEngine",
     "pysr": "symtorch.search.pysr:PySREngine",
 }
 

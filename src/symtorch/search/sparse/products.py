@@ -202,7 +202,7 @@ class ProductSearch:
                 grown += self.extend(factors, beam if level == 0 else max(4, beam // 8))
             grown.sort(key=self.rank)
             states = grown[: max(6, beam // 4)]
-            self.emit_best(states, 6)
+            self.emit_best(grown, 6)
 
     def extend(self, factors: list[Factor], beam: int) -> list[tuple[float, list[Factor]]]:
         """The best ways to add one factor, inner constants refined."""
@@ -347,12 +347,21 @@ class ProductSearch:
         return round(2 * math.log10(error)), sum(self.cost(f) for f in state[1])
 
     def emit_best(self, states: list[tuple[float, list[Factor]]], keep: int) -> None:
-        """Write the best states, and all that are exact, as equations."""
-        for number, (error, factors) in enumerate(sorted(states, key=self.rank)[: 2 * keep]):
+        """Write as equations the best states, those of the next ones that are exact, and each
+        that is simpler than all better ones.
+
+        Where the target carries a network's errors, longer factors that follow these leave less
+        than the law does; it stands where the front of error against size falls.
+        """
+        simplest = math.inf
+        for number, (error, factors) in enumerate(sorted(states, key=self.rank)):
             if self.workspace.solved:
                 return
-            if number < keep or error < 1e-12:
+            cost = sum(self.cost(factor) for factor in factors)
+            exact = error < 1e-12 and number < 2 * keep
+            if number < keep or exact or cost < simplest:
                 self.emit(factors)
+            simplest = min(simplest, cost)
 
     # -- trees -----------------------------------------------------------------------------------
 

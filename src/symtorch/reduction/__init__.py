@@ -1,0 +1,7 @@
+"""Wide blocks in few coordinates: what is asked for, how it is found, what computes it."""
+
+from .coordinates import Coordinates as Coordinates
+from .fitting import Reduced as Reduced
+from .interpretation import describe as describe
+from .recording import record_reduced as record_reduced
+from .request import Reduction as Reduction

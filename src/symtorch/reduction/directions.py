@@ -1,0 +1,184 @@
+"""Directions: which few coordinates of wide inputs and outputs matter, from their moments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from .moments import Moments
+
+RIDGE = 1e-4
+"""Added to the inputs' covariance, times their mean variance: what a sample leaves open stays
+small."""
+
+_NEGLIGIBLE = 1e-9
+_TINY = torch.finfo(torch.float64).tiny
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """A linear map through few coordinates of unit variance.
+
+    Args:
+        encoder: [inputs, rank]; ``z = (x - mean) @ encoder``.
+        decoder: [rank, outputs]; ``y = mean + z @ decoder``.
+        reader: [outputs, rank]: what z would have to be to give some y.
+    """
+
+    encoder: torch.Tensor
+    decoder: torch.Tensor
+    reader: torch.Tensor
+
+    @property
+    def rank(self) -> int:
+        """Number of coordinates."""
+        return self.encoder.shape[1]
+
+    def first(self, count: int) -> LowRank:
+        """Only the most important coordinates."""
+        return LowRank(self.encoder[:, :count], self.decoder[:count], self.reader[:, :count])
+
+
+def linear_map(moments: Moments, ridge: float = RIDGE) -> torch.Tensor:
+    """Ridge regression of outputs on inputs, [inputs, outputs], for centred columns."""
+    scale = ridge * moments.xx.diagonal().mean()
+    ridged = moments.xx + scale * torch.eye(len(moments.xx), dtype=torch.float64)
+    # A column that is constant, or the sum of others, leaves this singular.
+    solution: torch.Tensor = torch.linalg.lstsq(ridged, moments.xy, driver="gelsd").solution
+    return solution
+
+
+def reduced_rank(
+    moments: Moments, weight: torch.Tensor | None = None, ridge: float = RIDGE
+) -> LowRank:
+    """Reduced-rank regression: the linear map, cut into coordinates by what they predict.
+
+    The first r coordinates are the best linear map of rank r, for the squared error under
+    ``weight`` (A. J. Izenman, "Reduced-rank regression for the multivariate linear model",
+    Journal of Multivariate Analysis 5, 1975).
+
+    >>> x = torch.randn(500, 6, dtype=torch.float64)
+    >>> y = torch.stack([x[:, 0] + x[:, 1], 3 * x[:, 2]], dim=1)
+    >>> found = reduced_rank(Moments.of(x, y))
+    >>> found.encoder.shape, found.decoder.shape              # the strongest comes first
+    (torch.Size([6, 2]), torch.Size([2, 2]))
+    >>> int(found.encoder[:, 0].abs().argmax())
+    2
+
+    Args:
+        moments: of inputs and outputs.
+        weight: [outputs, outputs], positive semidefinite: what an error costs, such as the
+            second moment of a loss's gradient; equal weights by default.
+        ridge: see `RIDGE`.
+
+    Returns:
+        All coordinates that predict anything, by falling share of the predicted variance.
+    """
+    slopes = linear_map(moments, ridge)
+    root, inverse = _roots(weight, slopes.shape[1])
+    predicted = root @ slopes.mT @ moments.xx @ slopes @ root
+    values, vectors = torch.linalg.eigh((predicted + predicted.mT) / 2)
+    values, vectors = values.flip(0), vectors.flip(1)
+    kept = values > _NEGLIGIBLE * values[0].clamp(min=_TINY)
+    values, vectors = values[kept], _signed(vectors[:, kept])
+    encoder = slopes @ root @ vectors / values.sqrt()
+    decoder = values.sqrt()[:, None] * (vectors.mT @ inverse)
+    return LowRank(encoder, decoder, root @ vectors / values.sqrt())
+
+
+def beyond_chance(found: LowRank, moments: Moments) -> int:
+    """How many of the first coordinates predict more than so many rows let noise seem to.
+
+    A regression of noise on n columns explains n of its rows; the direction in which it
+    explains most, of m that one may choose from, ``(sqrt(n) + sqrt(m))**2`` of them (the edge
+    of the spectrum of a random matrix; Marchenko and Pastur, 1967).
+    """
+    inputs, outputs = found.encoder.shape[0], int(torch.linalg.matrix_rank(moments.yy))
+    left = without_linear(moments, found.encoder @ found.decoder).yy
+    noise = (found.reader * (left @ found.reader)).sum(0)
+    # Coordinates have a predicted variance of 1.
+    predicted = noise * (inputs**0.5 + outputs**0.5) ** 2 < moments.rows
+    return int(predicted.long().cumprod(0).sum())
+
+
+def principal(covariance: torch.Tensor) -> LowRank:
+    """Principal components: coordinates of unit variance, and the way back.
+
+    >>> found = principal(torch.diag(torch.tensor([1.0, 9.0, 4.0]).double()))
+    >>> found.encoder[:, 0].round(decimals=3)
+    tensor([0.0000, 0.3330, 0.0000], dtype=torch.float64)
+    """
+    values, vectors = torch.linalg.eigh(covariance)
+    values, vectors = values.flip(0), vectors.flip(1)
+    kept = values > _NEGLIGIBLE * values[0].clamp(min=_TINY)
+    values, vectors = values[kept], _signed(vectors[:, kept])
+    encoder = vectors / values.sqrt()
+    return LowRank(encoder, values.sqrt()[:, None] * vectors.mT, encoder)
+
+
+def curved(
+    x: torch.Tensor, y: torch.Tensor, moments: Moments, beside: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Principal Hessian directions: coordinates along which outputs bend, the strongest first.
+
+    They are the eigenvectors of ``E[y x x^T]`` for whitened inputs, summed in squares over
+    the outputs, and hold all directions of a quadratic function of normal inputs (K.-C. Li,
+    "On principal Hessian directions for data visualization and dimension reduction", Journal
+    of the American Statistical Association 87, 1992).
+
+    >>> x = torch.randn(5000, 4, dtype=torch.float64)
+    >>> y = (x[:, :1] + x[:, 1:2]) ** 2
+    >>> curved(x, y, Moments.of(x, y))[:, 0].abs().round(decimals=1)
+    tensor([0.7000, 0.7000, 0.0000, 0.0000], dtype=torch.float64)
+
+    Args:
+        x: [rows, inputs], centred.
+        y: [rows, outputs].
+        moments: of the inputs.
+        beside: [inputs, some], an encoder to coordinates that are there already, of unit
+            variance and uncorrelated; those found are uncorrelated with them.
+
+    Returns:
+        [inputs, rest], as an encoder to coordinates of unit variance.
+    """
+    whitening = principal(moments.xx).encoder
+    white = x @ whitening
+    y = (y - y.mean(0)) / y.std(0).clamp(min=_TINY)
+    # Products of two inputs are too many to hold for all outputs: one after the other.
+    bends = white.new_zeros(white.shape[1], white.shape[1])
+    for column in y.unbind(1):
+        bend = (white * column[:, None]).mT @ white / len(white)
+        bends += bend @ bend
+    known = 0
+    if beside is not None:
+        # An encoder is its whitened directions, whitened.
+        taken = whitening.mT @ moments.xx @ beside
+        free = torch.eye(len(bends), dtype=torch.float64) - taken @ taken.mT
+        bends, known = free @ bends @ free, beside.shape[1]
+    _, vectors = torch.linalg.eigh(bends)
+    return whitening @ _signed(vectors.flip(1)[:, : len(bends) - known])
+
+
+def without_linear(moments: Moments, slopes: torch.Tensor) -> Moments:
+    """The moments with what a linear map explains taken off the outputs."""
+    shared = moments.xy.mT @ slopes
+    rest = moments.yy - shared - shared.mT + slopes.mT @ moments.xx @ slopes
+    y_mean = moments.y_mean - moments.x_mean @ slopes
+    return replace(moments, y_mean=y_mean, xy=moments.xy - moments.xx @ slopes, yy=rest)
+
+
+def _roots(weight: torch.Tensor | None, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Square root of a weight and its inverse; directions without any get a little."""
+    if weight is None:
+        identity = torch.eye(width, dtype=torch.float64)
+        return identity, identity
+    values, vectors = torch.linalg.eigh(weight.double().cpu())
+    roots = values.clamp(min=1e-4 * float(values.mean())).sqrt()
+    return (vectors * roots) @ vectors.mT, (vectors / roots) @ vectors.mT
+
+
+def _signed(vectors: torch.Tensor) -> torch.Tensor:
+    """Columns with their largest entry positive: eigenvectors come with either sign."""
+    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
+    return vectors * torch.where(largest < 0, -1.0, 1.0)

@@ -1,0 +1,83 @@
+"""One pass over data with a wide block watched: its moments, a sample, its coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from ..capture import Data, Recorder, Recording, run_recorders
+from ..errors import InputError
+from ..layout import LayoutRequest
+from .fitting import Reduced, reduce_recording
+from .moments import MomentReservoir, Moments
+from .request import Reduction
+from .sensitivity import gradient_moment
+
+
+def record_reduced(
+    block: nn.Module,
+    name: str,
+    data: Data | Recording,
+    reduction: Reduction,
+    *,
+    model: nn.Module | Callable[..., Any] | None = None,
+    request: LayoutRequest = LayoutRequest(),  # noqa: B008  (frozen)
+    max_samples: int | None = 10_000,
+    input_of: Callable[[Any], Any] | None = None,
+    random_state: int = 0,
+) -> Reduced:
+    """Record a wide block in the few coordinates asked for.
+
+    All rows go into the coordinates, ``max_samples`` of them into the recording.
+
+    Args:
+        block: the block.
+        name: for messages.
+        data: batches, iterated twice where the reduction has a loss; or a recording, whose
+            rows are then all there is.
+        reduction: what is wanted.
+        model: takes the batches; the block itself if None.
+        request: what the user said about the block's calls.
+        max_samples: rows of the recording; None for all.
+        input_of: takes a batch to the model's input.
+        random_state: seed of the sample.
+
+    Raises:
+        InputError: data that cannot be used; fewer coordinates than asked for.
+        StateError: the model does not call the block.
+    """
+    if isinstance(data, Recording):
+        if reduction.loss is not None:
+            raise InputError(
+                f"block '{name}': Reduction(loss=...) needs the data that the model takes, to "
+                f"differentiate the loss; it was given a Recording"
+            )
+        return reduce_recording(data, Moments.of(data.inputs, data.outputs), reduction)
+    reservoir = MomentReservoir(max_samples, random_state)
+    recorder = Recorder(block, name, request, max_samples, random_state, reservoir=reservoir)
+    model = block if model is None else model
+    run_recorders(model, [recorder], data, input_of, random_state)
+    recording = recorder.recording()
+    weight = None
+    if reduction.loss is not None:
+        if not isinstance(model, nn.Module):
+            raise InputError(
+                f"block '{name}': Reduction(loss=...) needs parent_model to be an nn.Module"
+            )
+        if iter(data) is data:
+            raise InputError(
+                f"block '{name}': Reduction(loss=...) passes over the data twice; an iterator "
+                f"gives it once: hand over a list or a DataLoader"
+            )
+        weight = gradient_moment(
+            model,
+            block,
+            recording.layout,
+            data,
+            reduction.loss,
+            input_of=input_of,
+            random_state=random_state,
+        )
+    return reduce_recording(recording, reservoir.sums.moments(), reduction, weight)

@@ -1,0 +1,80 @@
+"""Reduction: what a user asks of the few coordinates that stand for a wide block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+import torch
+
+from ..errors import InputError, UnsupportedTypeError, did_you_mean
+from .directions import RIDGE
+
+Method: TypeAlias = Literal["supervised", "pca"]
+
+Loss: TypeAlias = Callable[[Any, Any], torch.Tensor]
+"""``loss(output, batch)``: the model's output and the batch it was called with, to a number."""
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Few coordinates for a block that is too wide to search.
+
+    >>> from torch import nn
+    >>> from symtorch import SymbolicModel
+    >>> block = SymbolicModel(nn.Sequential(nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64)))
+    >>> x = torch.randn(2000, 3) @ torch.randn(3, 64)      # wide, but of three dimensions
+    >>> few = Reduction(inputs=3, outputs=2, linear=True)
+    >>> fronts = block.distill(x, reduce=few, sr_params={"niterations": 2, "maxsize": 7})
+    >>> fronts[0].variables
+    ('z0', 'z1', 'z2')
+    >>> with block.symbolic():
+    ...     block(x).shape
+    torch.Size([2000, 64])
+
+    Args:
+        inputs: coordinates that equations are written in.
+        outputs: how many equations; each moves the block's output along one direction.
+        method: ``"supervised"`` takes the input coordinates that predict the outputs best
+            (reduced-rank regression), and the output directions that quadratic functions
+            of them predict best. ``"pca"`` takes principal components on both sides.
+        linear: a linear path from inputs to outputs beside the equations, which is part of
+            what replaces the block: True for a full matrix, a number for its rank (less
+            where only chance is left to predict). A path of some rank goes through the
+            first coordinates where these are the ones that predict the outputs anyway
+            (``"supervised"``); otherwise it has coordinates of its own.
+        loss: weighs errors of the outputs by how much a loss of the model feels them, the
+            second moment of its gradient there: ``loss(output, batch)``, averaged or
+            summed over rows. One more pass over the data, with gradients.
+        ridge: added to the inputs' covariance, times their mean variance.
+
+    Raises:
+        InputError: numbers below 1, an unknown method.
+    """
+
+    inputs: int = 32
+    outputs: int = 8
+    method: Method = "supervised"
+    linear: bool | int = False
+    loss: Loss | None = None
+    ridge: float = RIDGE
+
+    def __post_init__(self) -> None:
+        for name in ("inputs", "outputs", "linear"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or (name != "linear" and isinstance(value, bool)):
+                raise UnsupportedTypeError(f"{name} must be a whole number; got {value!r}")
+            if value < (name != "linear"):
+                raise InputError(f"{name} must be at least {int(name != 'linear')}; got {value}")
+        known = get_args(Method)
+        if self.method not in known:
+            hint = did_you_mean(str(self.method), known)
+            raise InputError(f"unknown method '{self.method}'{hint}; known: {', '.join(known)}")
+        if not self.ridge >= 0:
+            raise InputError(f"ridge must not be negative; got {self.ridge}")
+
+    @property
+    def rank(self) -> int:
+        """Rank of the linear path; 0 where it is full or there is none."""
+        return 0 if isinstance(self.linear, bool) else self.linear

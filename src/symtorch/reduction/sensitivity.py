@@ -1,0 +1,90 @@
+"""How much a loss of the model feels an error of a block's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..capture import Data, batches_of, call_of
+from ..errors import StateError
+from ..layout import (
+    Layout,
+    named_arguments,
+    read_inputs,
+    read_output,
+    signature_of,
+    write_output,
+)
+from ..preserve import evaluating, gradients, seeded
+from .request import Loss
+
+
+def gradient_moment(
+    model: nn.Module,
+    block: nn.Module,
+    layout: Layout,
+    data: Data,
+    loss: Loss,
+    *,
+    input_of: Callable[[Any], Any] | None = None,
+    random_state: int = 0,
+) -> torch.Tensor:
+    """Second moment of the gradient of a loss at a block's outputs: [outputs, outputs].
+
+    For a log-likelihood an error e of the outputs costs about ``e^T W e / 2``, where W is
+    this matrix (the empirical Fisher information of the outputs).
+
+    >>> from symtorch import SymbolicModel
+    >>> net = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+    >>> x = torch.randn(9, 3)
+    >>> layout = SymbolicModel(net[0]).record(x).layout
+    >>> W = gradient_moment(net, net[0], layout, x, lambda output, batch: output.sum())
+    >>> W.shape, int(torch.linalg.matrix_rank(W))
+    (torch.Size([2, 2]), 1)
+
+    Args:
+        model: called on every batch, in eval mode.
+        block: a part of it.
+        layout: of the block's calls.
+        data: batches.
+        loss: of the model's output and the batch.
+        input_of: takes a batch to the model's input.
+        random_state: seed of what the model draws.
+
+    Raises:
+        StateError: the loss does not depend on the block's output.
+    """
+    signature = signature_of(block)
+    tables: list[torch.Tensor] = []
+
+    def cut(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        # Cut off from what came before: only what comes after is differentiated.
+        _, lead = read_inputs(layout.inputs, named_arguments(signature, args, kwargs), "block")
+        table = read_output(layout, output, "block").detach().requires_grad_()
+        tables.append(table)
+        return write_output(layout, table, lead, output)
+
+    width = layout.output.width
+    total, rows = torch.zeros(width, width, dtype=torch.float64), 0
+    with ExitStack() as stack:
+        stack.enter_context(evaluating(model))
+        stack.enter_context(seeded(random_state))
+        stack.enter_context(gradients(True))
+        stack.callback(block.register_forward_hook(cut, with_kwargs=True).remove)
+        for batch in batches_of(data):
+            tables.clear()
+            args, kwargs = call_of(batch if input_of is None else input_of(batch))
+            value = loss(model(*args, **kwargs), batch)
+            if not tables or not value.requires_grad:
+                raise StateError("Reduction(loss=...): the loss does not depend on the block")
+            # Of these tables alone: the gradients of the model's parameters stay as they are.
+            for slope in torch.autograd.grad(value, tables, allow_unused=True):
+                if slope is not None:
+                    slope = slope.double().cpu()
+                    total += slope.mT @ slope
+                    rows += len(slope)
+    return total / max(rows, 1)

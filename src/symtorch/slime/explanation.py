@@ -1,0 +1,323 @@
+"""Explanation: an equation that holds around one prediction, and what can be read off it."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..errors import InputError, StateError
+from ..expression import Expression
+from ..features import Features
+from ..front import Front
+from .columns import Array, Columns
+from .fidelity import Fidelity, r_squared
+from .fitting import Answered
+from .link import LINKS, Link
+from .neighbourhood import Points
+from .saving import columns_from_json, columns_to_json, numbers
+from .target import Query, answers, choose_output
+from .view import View
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FORMAT = "symtorch.explanation"
+_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What `explain` found.
+
+    Args:
+        front: the equations, from the simplest to the most accurate, on the scale of
+            ``link``; losses are weighted mean squared errors.
+        complexity: of the equation that all else is about.
+        link: ``identity``, or ``logit`` where the equation gives log-odds.
+        prediction: what the model says at x; nan for a global explanation.
+        center: x, encoded: [inputs]; None for a global explanation.
+        view: from encoded rows to the variables of the equation.
+        spread: [inputs], standard deviation around x; 0 where an input was held.
+        fresh: rows for the fidelity, used for nothing else.
+        output: column of the model's answers.
+        query: the model; None after loading.
+    """
+
+    front: Front
+    complexity: int
+    link: Link
+    prediction: float
+    center: Array | None
+    view: View
+    spread: Array
+    fresh: Answered
+    output: int = 0
+    query: Query | None = None
+
+    # ---------------------------------------------------------------- the equation
+
+    @property
+    def equation(self) -> Expression:
+        """The equation; it gives predictions, or their log-odds, see ``link``."""
+        return self.front.select(self.complexity).expression
+
+    def with_complexity(self, complexity: int) -> Explanation:
+        """The same explanation by another equation of the front.
+
+        Raises:
+            InputError: there is no equation of that complexity.
+        """
+        return replace(self, complexity=self.front.select(complexity).complexity)
+
+    def predict(self, rows: Any) -> Array:
+        """What the equation says about rows of the data's kind: [n, inputs] -> [n].
+
+        In the units of the model: probabilities where it gives probabilities.
+        """
+        return self.approximate(self.view.columns.encode(rows))
+
+    def approximate(self, encoded: Array) -> Array:
+        """`predict` for encoded rows [n, inputs]."""
+        return self.link.inverse(self._value(self.view.variables(encoded)))
+
+    def _value(self, variables: Array) -> Array:
+        names = self.view.features.names
+        columns = dict(zip(names, variables.T, strict=True))
+        found: Array = np.asarray(self.equation(columns), dtype=np.float64)
+        return np.broadcast_to(found, len(variables))
+
+    def ask(self, encoded: Array) -> Array:
+        """What the model says about encoded rows [n, inputs]: [n].
+
+        Raises:
+            StateError: the explanation was loaded, and no file holds the model.
+        """
+        if self.query is None:
+            raise StateError(
+                "a loaded explanation does not know its model; hand it over: "
+                "Explanation.from_json(text, f)"
+            )
+        return choose_output(answers(self.query, self.view.columns, encoded), self.output)
+
+    # ---------------------------------------------------------------- reading it
+
+    @property
+    def value(self) -> float:
+        """What the equation says at x, in the units of the model; nan without an x."""
+        if self.center is None:
+            return math.nan
+        return float(self.approximate(self.center[None])[0])
+
+    @cached_property
+    def gradient(self) -> dict[str, float]:
+        """How the prediction changes with each input at x: derivatives, by name.
+
+        Of the equation, in units of the model per unit of the input: a positive one
+        pushes the prediction up. Steps have none, and nominal inputs are left out: see
+        `effects` for both. Without an x it is taken at the mean of the fresh rows.
+        """
+        seen = torch.from_numpy(self.view.seen(self._middle[None])).requires_grad_()
+        with torch.inference_mode(False), torch.enable_grad():
+            variables = self.view.features(seen).unbind(-1)
+            named = dict(zip(self.view.features.names, variables, strict=True))
+            value = self.equation(named)
+            (slopes,) = (
+                torch.autograd.grad(value.sum(), seen, allow_unused=True)
+                if value.requires_grad
+                else (None,)
+            )
+        found = np.zeros(len(self.view.names)) if slopes is None else slopes[0].numpy()
+        found = found * self.link.slope(value.detach().reshape(1).numpy())
+        return {
+            name: float(slope)
+            for name, slope, column in zip(
+                self.view.names, found, self.view.columns.columns, strict=True
+            )
+            if not column.nominal
+        }
+
+    @cached_property
+    def effects(self) -> dict[str, float]:
+        """What each input does around x, by name, the strongest first.
+
+        The size is how far the equation's prediction moves (standard deviation) when only
+        that input varies as it does around x; the sign says whether a larger value
+        pushes the prediction up (+) or down (-).
+        """
+        points = self.fresh.points
+        found = {}
+        for i, name in enumerate(self.view.names):
+            rows = np.repeat(self._middle[None], len(points), axis=0)
+            rows[:, i] = points.rows[:, i]
+            moved = self.approximate(rows)
+            # A constant's mean can differ from it in the last digit.
+            if np.ptp(moved) == 0:
+                continue
+            moved = moved - np.average(moved, weights=points.weights)
+            size = math.sqrt(np.average(np.square(moved), weights=points.weights))
+            direction = np.average(moved * self.view.seen(rows)[:, i], weights=points.weights)
+            found[name] = math.copysign(size, direction)
+        return dict(sorted(found.items(), key=lambda item: -abs(item[1])))
+
+    @property
+    def _middle(self) -> Array:
+        if self.center is not None:
+            return self.center
+        means: Array = self.fresh.points.rows.mean(axis=0)
+        reference = self.view.reference
+        nominal = [column.nominal for column in self.view.columns.columns]
+        return np.where(nominal, reference, means)
+
+    @cached_property
+    def fidelity(self) -> Fidelity:
+        """How well the equation stands for the model, on rows that it has not seen."""
+        points, predictions = self.fresh.points, self.fresh.predictions
+        approximations = self.approximate(points.rows)
+        return Fidelity(
+            weighted_r2=r_squared(predictions, approximations, points.weights),
+            r2=r_squared(predictions, approximations, np.ones(len(points))),
+            error_at_x=abs(self.value - self.prediction),
+            rows=len(points),
+        )
+
+    # ---------------------------------------------------------------- showing it
+
+    def plot(self, inputs: int = 4) -> Figure:
+        """Model and equation along the strongest inputs, and what each input does.
+
+        Needs matplotlib; nothing is shown or left open: a notebook shows what the call
+        returns, ``figure.savefig("x.png")`` writes it.
+
+        Args:
+            inputs: how many inputs get a panel.
+
+        Raises:
+            StateError: the explanation was loaded without its model.
+            MissingDependencyError: matplotlib is not installed.
+        """
+        from .figure import draw
+
+        return draw(self, inputs)
+
+    def to_latex(self, digits: int = 3) -> str:
+        """The equation in LaTeX, with its left-hand side."""
+        name = r"\hat{y}" if self.link.name == "identity" else r"\operatorname{logit}\hat{p}"
+        return f"{name} = {self.equation.latex(digits)}"
+
+    def __str__(self) -> str:
+        side = "prediction" if self.link.name == "identity" else "log-odds"
+        fidelity = self.fidelity
+        lines = [f"{side} = {self.equation.pretty()}"]
+        if self.center is not None:
+            lines.append(f"at x: model {self.prediction:.4g}, equation {self.value:.4g}")
+        lines.append(
+            f"R^2 on {fidelity.rows} fresh rows: {fidelity.weighted_r2:.3f} weighted by "
+            f"nearness, {fidelity.r2:.3f} plain"
+        )
+        gradient = self.gradient
+        for name, effect in list(self.effects.items())[:10]:
+            slope = f", slope {gradient[name]:+.4g}" if name in gradient else ""
+            lines.append(f"  {name}: {effect:+.4g}{slope}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"Explanation({self.equation.pretty()!r}, R^2 {self.fidelity.weighted_r2:.3f})"
+
+    def _repr_html_(self) -> str:
+        effects = self.effects
+        largest = max(map(abs, effects.values()), default=1.0)
+        bars = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{effect:+.4g}</td><td>"
+            f'<div style="height:0.8em;width:{100 * abs(effect) / largest:.0f}px;'
+            f'background:{"#c44e52" if effect < 0 else "#4c72b0"}"></div></td></tr>'
+            for name, effect in list(effects.items())[:10]
+        )
+        head, *rest = str(self).split("\n")[: 3 if self.center is not None else 2]
+        return (
+            f"<p>$\\displaystyle {html.escape(self.to_latex())}$</p>"
+            f'<p title="{html.escape(head)}">{"<br>".join(map(html.escape, rest))}</p>'
+            f"<table><tr><th>input</th><th>effect</th><th></th></tr>{bars}</table>"
+        )
+
+    # ---------------------------------------------------------------- saving
+
+    def to_json(self) -> str:
+        """Everything but the model as JSON text, for `from_json`."""
+        return json.dumps(
+            {
+                "format": _FORMAT,
+                "version": _VERSION,
+                "front": self.front.to_json(),
+                "complexity": self.complexity,
+                "link": self.link.name,
+                "prediction": None if self.center is None else self.prediction,
+                "center": None if self.center is None else self.center.tolist(),
+                "columns": columns_to_json(self.view.columns),
+                "reference": self.view.reference.tolist(),
+                "features": self.view.features.to_json(),
+                "spread": self.spread.tolist(),
+                "rows": self.fresh.points.rows.tolist(),
+                "weights": self.fresh.points.weights.tolist(),
+                "predictions": self.fresh.predictions.tolist(),
+                "output": self.output,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str, f: Any = None) -> Explanation:
+        """Read what `to_json` wrote; nothing in the text is executed.
+
+        Args:
+            text: the JSON.
+            f: the model, which only `plot` needs.
+
+        Raises:
+            InputError: not such a text.
+        """
+        from .target import query_of
+
+        try:
+            data = json.loads(text)
+            if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
+                raise InputError("not a saved explanation: its 'format' is missing or another one")
+            if data["version"] != _VERSION:
+                raise InputError(
+                    f"saved explanation of version {data['version']}; this symtorch reads "
+                    f"{_VERSION}"
+                )
+            columns: Columns = columns_from_json(data["columns"])
+            inputs = len(columns)
+            rows = numbers(data["rows"], None, inputs)
+            features = Features.from_json(data["features"])
+            front = Front.from_json(data["front"])
+            if len(features.columns) != inputs or front.variables != features.names:
+                raise InputError("not a saved explanation: its equations do not fit its columns")
+            local = data["center"] is not None
+            output = data["output"]
+            return cls(
+                front=front,
+                complexity=front.select(int(data["complexity"])).complexity,
+                link=LINKS[data["link"]],
+                prediction=float(numbers([data["prediction"]], 1)[0]) if local else math.nan,
+                center=numbers(data["center"], inputs) if local else None,
+                view=View(columns, numbers(data["reference"], inputs), features),
+                spread=numbers(data["spread"], inputs),
+                fresh=Answered(
+                    Points(rows, numbers(data["weights"], len(rows))),
+                    numbers(data["predictions"], len(rows)),
+                ),
+                output=int(output),
+                query=None if f is None else query_of(f)[0],
+            )
+        except InputError:
+            raise
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise InputError(f"not a saved explanation: {error!r}") from None

@@ -1,0 +1,166 @@
+"""Fitting: from queried rows to a front of local equations."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ..expression import Expression
+from ..front import Candidate, Front
+from ..preserve import threads
+from ..search import Problem, Sample, SearchOptions
+from ..search.engine import Budget, SearchRun
+from ..search.registry import check_honoured
+from ..tree import Constant
+from .columns import Array
+from .link import Link
+from .neighbourhood import Points
+from .planning import Plan
+from .view import View
+
+SECONDS = 5.0
+"""Budget of the search, which as a rule needs a tenth of it."""
+
+DEFAULTS: Mapping[str, Any] = {
+    "binary_operators": ("+", "-", "*", "/", "greater"),
+    "unary_operators": ("square", "tanh", "inv", "sqrt", "exp", "log", "sin", "cos"),
+    "maxsize": 100,
+}
+"""Search options of a local explanation that differ from those of other searches."""
+
+WITHIN = 1.05
+"""The chosen equation is the simplest with a loss up to this times the lowest."""
+
+EXACT = 1e-12
+"""Losses below this share of the simplest equation's are as good as none."""
+
+
+def check_options(options: SearchOptions) -> None:
+    """Refuse options that the search of local equations does not follow.
+
+    Raises:
+        InputError: there is such an option.
+    """
+    from ..search.local import LocalEngine
+
+    check_honoured(LocalEngine(), options)
+
+
+def local_params(
+    sr_params: Mapping[str, Any] | SearchOptions | None,
+) -> Mapping[str, Any] | SearchOptions:
+    """A user's ``sr_params`` over the defaults of local explanations."""
+    if isinstance(sr_params, SearchOptions):
+        return sr_params
+    return {**DEFAULTS, **(sr_params or {})}
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """Rows, their weights, and what the model said about them [n]."""
+
+    points: Points
+    predictions: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """`Draws` with what the model said, and the explained row, None for all of the data."""
+
+    fit: Answered
+    judge: Answered
+    fresh: Answered
+    at_center: float | None
+
+    @classmethod
+    def of(cls, plan: Plan, predictions: Array) -> Answers:
+        """Predictions for the rows of a plan put to these rows."""
+        parts = (plan.draws.fit, plan.draws.judge, plan.draws.fresh)
+        first = 0 if plan.center is None else 1
+        edges = [first, *(first + n for n in itertools.accumulate(map(len, parts)))]
+        fit, judge, fresh = (
+            Answered(points, predictions[low:high])
+            for points, (low, high) in zip(parts, itertools.pairwise(edges), strict=True)
+        )
+        return cls(fit, judge, fresh, float(predictions[0]) if first else None)
+
+
+def fit_front(
+    answers: Answers,
+    center: Array | None,
+    view: View,
+    link: Link,
+    options: SearchOptions,
+    random_state: int,
+) -> Front:
+    """Search equations on the scale of the link; with a centre, all pass through its value.
+
+    Raises:
+        InputError: variable transforms that are not finite at x or for half of the rows.
+    """
+    # Imported here: with it come SymPy and half of SciPy.
+    from ..search.local import Anchor, LocalEngine
+
+    train = _sample(answers.fit, view, link)
+    validation = _sample(answers.judge, view, link)
+    problem = Problem(train, validation, view.features.names)
+    anchor = None
+    level = float((train.weights * train.y).sum() / train.weights.sum())
+    if center is not None and answers.at_center is not None:
+        point = view.variables(center[None])[0]
+        if not np.isfinite(point).all():
+            raise InputError(f"variable transforms are not finite at x: {point.tolist()}")
+        level = float(link.forward(np.array([answers.at_center]))[0])
+        anchor = Anchor(tuple(point.tolist()), level)
+    found = [Expression(Constant(level))]
+    variance = train.loss(torch.full_like(train.y, level))
+    if variance > 1e-24 * max(level**2, 1e-12):
+        budget = Budget(options.timeout_in_seconds or SECONDS)
+        with threads(1):
+            found += LocalEngine(anchor).search(problem, options, SearchRun(random_state, budget))
+    rule = options.complexity_rule(problem.names)
+    candidates = [
+        Candidate(
+            expression,
+            rule.of(expression),
+            train.loss(problem.predict(expression, train)),
+            validation.loss(problem.predict(expression, validation)),
+        )
+        for expression in dict.fromkeys(found)
+    ]
+    floor = max(EXACT**2 * variance, 1e-300)
+    return Front.pareto(candidates, variables=problem.names, loss_floor=floor)
+
+
+def simplest_good(front: Front) -> int:
+    """Complexity of the simplest equation that is nearly as good as the best."""
+    lowest = min(row.validation_loss for row in front)
+    limit = max(WITHIN * lowest, EXACT * front[0].validation_loss)
+    return front.select(max_loss=limit).complexity
+
+
+def _sample(answered: Answered, view: View, link: Link) -> Sample:
+    table = view.variables(answered.points.rows)
+    # A transform may have no value on some synthetic rows: log of a negative number.
+    usable = np.asarray(np.isfinite(table).all(axis=1))
+    if usable.mean() < 0.5:
+        raise InputError(
+            f"variable transforms are not finite on {np.sum(~usable)} of {len(usable)} rows "
+            f"around x"
+        )
+    predictions = answered.predictions[usable]
+    weights = answered.points.weights[usable] * link.importance(predictions)
+    if not (math.isfinite(weights.sum()) and weights.sum() > 0):
+        raise InputError("all weights are zero; a larger kernel_width keeps more rows")
+    return Sample(
+        torch.from_numpy(table[usable]),
+        torch.from_numpy(link.forward(predictions)),
+        torch.from_numpy(weights),
+    )

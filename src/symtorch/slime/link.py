@@ -1,0 +1,108 @@
+"""Links: the scale on which a prediction is explained, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ..lazy import LazyModule
+
+special = LazyModule("scipy.special")
+
+Array = npt.NDArray[np.float64]
+LinkName = Literal["identity", "logit"]
+
+MARGIN = 0.005
+"""How far probabilities are moved away from 0 and 1."""
+
+LEAST_WEIGHT = 0.1
+"""Weight of a row whose probability is 0 or 1, against one of a half."""
+
+
+class Link(Protocol):
+    """A monotonic map between predictions and what the equation gives."""
+
+    @property
+    def name(self) -> LinkName:
+        """As it is saved."""
+
+    def forward(self, prediction: Array) -> Array:
+        """From predictions [n] to the equation's scale [n]."""
+
+    def inverse(self, value: Array) -> Array:
+        """And back."""
+
+    def slope(self, value: Array) -> Array:
+        """Derivative of `inverse` [n]."""
+
+    def importance(self, prediction: Array) -> Array:
+        """Factor on a row's weight that makes errors on both scales comparable [n]."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Predictions are explained as they are."""
+
+    name: LinkName = "identity"
+
+    def forward(self, prediction: Array) -> Array:
+        """The prediction."""
+        return prediction
+
+    def inverse(self, value: Array) -> Array:
+        """The value."""
+        return value
+
+    def slope(self, value: Array) -> Array:
+        """1."""
+        return np.ones_like(value)
+
+    def importance(self, prediction: Array) -> Array:
+        """1: the scales are the same."""
+        return np.ones_like(prediction)
+
+
+@dataclass(frozen=True)
+class Logit:
+    """Probabilities are explained through their log-odds.
+
+    >>> Logit().inverse(Logit().forward(np.array([0.0, 0.3, 1.0])))
+    array([0. , 0.3, 1. ])
+
+    Forests answer 0 and 1, whose log-odds are infinite; so probabilities are first drawn
+    in to 0.005 ... 0.995, and out again on the way back (Smithson & Verkuilen 2006,
+    https://doi.org/10.1037/1082-989X.11.1.54).
+    """
+
+    name: LinkName = "logit"
+
+    def forward(self, prediction: Array) -> Array:
+        """Log-odds of probabilities."""
+        found: Array = special.logit(MARGIN + (1 - 2 * MARGIN) * np.clip(prediction, 0, 1))
+        return found
+
+    def inverse(self, value: Array) -> Array:
+        """Probabilities of log-odds, between 0 and 1 whatever the value."""
+        # Rounded, so that what went in as 0.3 comes out as 0.3.
+        wide = (special.expit(value) - MARGIN) / (1 - 2 * MARGIN)
+        found: Array = np.clip(np.round(wide, 14), 0, 1)
+        return found
+
+    def slope(self, value: Array) -> Array:
+        """``p (1 - p)``, widened as `inverse` is; 0 where that is cut off."""
+        probability = special.expit(value)
+        inside = np.abs(probability - 0.5) <= 0.5 - MARGIN * (1 - 1e-9)
+        found: Array = np.where(inside, probability * (1 - probability) / (1 - 2 * MARGIN), 0.0)
+        return found
+
+    def importance(self, prediction: Array) -> Array:
+        """``(4 p (1 - p))**2``: an error e of the log-odds is one of ``p (1 - p) e`` in p."""
+        found: Array = np.maximum(np.square(4 * prediction * (1 - prediction)), LEAST_WEIGHT)
+        return found
+
+
+LINKS: dict[str, Link] = {link.name: link for link in (Identity(), Logit())}
+"""The links by name."""

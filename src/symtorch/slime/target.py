@@ -1,0 +1,111 @@
+"""Target: the model to explain as a function of encoded rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import InputError, UnsupportedTypeError
+from ..preserve import evaluating, gradients
+from .columns import Array, Columns, as_array
+from .link import LINKS, Link
+
+Query = Callable[[Any], Any]
+"""A model as a function of a table of the data's kind: -> [rows] or [rows, outputs]."""
+
+
+def query_of(f: Any) -> tuple[Query, bool]:
+    """How a model is asked, and whether its answers are known to be probabilities.
+
+    Args:
+        f: an `nn.Module`, a function, a method of an estimator, or an estimator.
+
+    Raises:
+        UnsupportedTypeError: none of these.
+    """
+    if isinstance(f, nn.Module):
+        return lambda rows: _run_module(f, rows), False
+    if callable(f):
+        return f, getattr(f, "__name__", "") == "predict_proba"
+    for method in ("predict_proba", "predict"):
+        if callable(getattr(f, method, None)):
+            return getattr(f, method), method == "predict_proba"
+    raise UnsupportedTypeError(
+        f"f must be a module, a function of a table, or an estimator with predict; "
+        f"got {type(f).__name__}"
+    )
+
+
+def answers(query: Query, columns: Columns, encoded: Array) -> Array:
+    """What a model says about encoded rows [n, inputs]: [n, outputs].
+
+    Raises:
+        InputError: another shape, or answers that are not finite numbers.
+    """
+    with gradients(False):
+        given = as_array(query(columns.decode(encoded)))
+    found = given.reshape(len(given), -1) if given.ndim <= 2 and given.ndim > 0 else given
+    if found.ndim != 2 or len(found) != len(encoded) or found.shape[1] == 0:
+        raise InputError(
+            f"f was asked about {len(encoded)} rows and answered with shape {[*given.shape]}; "
+            f"it must give [rows] or [rows, outputs]"
+        )
+    if found.dtype.kind not in "biuf":
+        raise InputError(
+            f"f answered with {found.ravel()[0]!r}, no number; for a classifier pass its "
+            f"predict_proba"
+        )
+    numbers = found.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise InputError(f"f answered {np.sum(~np.isfinite(numbers))} times with nan or inf")
+    return numbers
+
+
+def choose_output(table: Array, output: int) -> Array:
+    """One column [n] of what a model said [n, outputs].
+
+    Raises:
+        InputError: there is no such column.
+    """
+    if isinstance(output, bool) or not isinstance(output, int | np.integer):
+        raise UnsupportedTypeError(f"output must be a number of an output; got {output!r}")
+    if not 0 <= output < table.shape[1]:
+        raise InputError(f"f has outputs 0-{table.shape[1] - 1}; asked for output {output}")
+    return table[:, output]
+
+
+def choose_link(
+    name: Literal["auto", "identity", "logit"], table: Array, *, probabilities: bool
+) -> Link:
+    """The link that was asked for; "auto" takes log-odds for class probabilities.
+
+    Raises:
+        InputError: another name; log-odds of what are no probabilities.
+    """
+    if name == "auto":
+        rows_sum = np.abs(table.sum(axis=1) - 1).max() < 1e-4
+        shares = table.shape[1] > 1 and bool(rows_sum) and table.min() >= 0
+        name = "logit" if probabilities or shares else "identity"
+    if name not in LINKS:
+        raise InputError(f"unknown link '{name}'; use 'auto', 'identity' or 'logit'")
+    if name == "logit" and not (table.min() >= 0 and table.max() <= 1):
+        raise InputError(
+            f"log-odds need probabilities; f answered between {table.min():.4g} and "
+            f"{table.max():.4g}"
+        )
+    return LINKS[name]
+
+
+def _run_module(module: nn.Module, rows: Any) -> Any:
+    tensor = rows if isinstance(rows, torch.Tensor) else torch.as_tensor(as_array(rows))
+    like = next((p for p in module.parameters() if p.is_floating_point()), None)
+    if like is not None:
+        tensor = tensor.to(like)
+    elif not tensor.is_floating_point():
+        tensor = tensor.to(torch.get_default_dtype())
+    with evaluating(module):
+        return module(tensor)

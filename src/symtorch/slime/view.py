@@ -1,0 +1,58 @@
+"""View: encoded rows as the numbers that equations are written in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..features import Features
+from .columns import Array, Columns, fit_names
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """How equations see the inputs.
+
+    Numbers are what they are. A nominal input has no size, so it is seen as 1 where it
+    has the value of the explained row and as 0 elsewhere, under the name
+    ``colour_is_red``.
+
+    Args:
+        columns: the inputs.
+        reference: [inputs], the encoded row whose nominal values count as 1.
+        features: variables as functions of what is seen; None for the inputs themselves.
+    """
+
+    columns: Columns
+    reference: Array
+    features: Features
+
+    @staticmethod
+    def names_of(columns: Columns, reference: Array) -> tuple[str, ...]:
+        """Names of what is seen."""
+        return fit_names(
+            [
+                column.name
+                if column.labels is None
+                else f"{column.name}_is_{column.labels[int(code)]}"
+                for column, code in zip(columns.columns, reference.tolist(), strict=True)
+            ]
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the inputs as equations see them."""
+        return self.features.columns
+
+    def seen(self, rows: Array) -> Array:
+        """Encoded rows [n, inputs] with nominal inputs as 0 and 1."""
+        nominal = np.array([column.nominal for column in self.columns.columns])
+        return np.where(nominal, rows == self.reference, rows).astype(np.float64)
+
+    def variables(self, rows: Array) -> Array:
+        """The variables of the equations [n, variables] for encoded rows [n, inputs]."""
+        with torch.no_grad():
+            found: Array = self.features(torch.from_numpy(self.seen(rows))).numpy()
+        return found
