@@ -147,6 +147,19 @@ class TestChoice:
         assert front.get_best("accuracy").complexity == 6
         assert front.get_best("best").complexity == front.get_best().complexity == 6
 
+    def test_best_is_not_outbid_by_ever_longer_equations(self):
+        # From a network that learned x0/sqrt(1 - x1^2): the law, and three that follow the
+        # network's own errors.
+        rows = [
+            candidate("x*y", 7, 0.0111),
+            candidate("x/sqrt(1 - y^2)", 9, 9.2e-6),
+            candidate("x*sin(2.5*y)/sin(3*y)", 13, 7.1e-6),
+            candidate("x + y + x*y + x*y*y + x*sin(x*y)", 20, 6.4e-6),
+            candidate("x + y + x*y + x*y*y + x*sin(x*y) + sin(y)", 29, 5.5e-6),
+        ]
+        front = Front.pareto(rows, variables=["x", "y"])
+        assert front.get_best("best").complexity == 9
+
     def test_best_of_one(self):
         front = Front.pareto(ROWS[:1], variables=["x", "y"])
         assert {front.get_best(s).complexity for s in ("best", "score", "accuracy")} == {1}

@@ -34,6 +34,11 @@ _VERSION = 1
 WITHIN = 1.5
 """PySR's rule "best" looks among equations with a loss up to this times the lowest."""
 
+EARNS = 0.02
+"""Share of the loss that each further node has to take away for a longer equation to be the
+measure of a shorter one. A network is a smooth function beside the law that it learned: ever
+longer equations follow it ever more closely, by ever less a node."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -189,7 +194,8 @@ class Front:
         Args:
             strategy: ``"accuracy"`` takes the lowest loss; ``"score"`` the highest score;
                 ``"best"`` the highest score among those with at most 1.5 times the
-                lowest loss (PySR's rule). Losses are those on held-out rows.
+                loss of every other one (PySR's rule), and 2 % more for each node that the
+                other one is longer. Losses are those on held-out rows.
 
         Raises:
             InputError: another strategy.
@@ -202,9 +208,17 @@ class Front:
             case "score":
                 return self.candidates[int(np.argmax(scores))]
             case "best":
-                among = [i for i, loss in enumerate(losses) if loss <= WITHIN * min(losses)]
+                among = [i for i, row in enumerate(self.candidates) if self._is_close(row, losses)]
                 return self.candidates[max(among, key=lambda i: scores[i])]
         raise InputError(f"unknown strategy '{strategy}'; use 'best', 'score' or 'accuracy'")
+
+    def _is_close(self, row: Candidate, losses: Sequence[float]) -> bool:
+        """Whether no other equation has a loss so low that this one is out of the question."""
+        loss = max(row.validation_loss, self.loss_floor)
+        return all(
+            loss <= WITHIN * other * math.exp(EARNS * max(0, size - row.complexity))
+            for other, size in zip(losses, self.complexities, strict=True)
+        )
 
     def select(self, complexity: int | None = None, *, max_loss: float | None = None) -> Candidate:
         """The equation of a complexity, or the simplest with at most a loss.
