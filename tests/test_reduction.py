@@ -19,6 +19,8 @@ from symtorch import (
     StateError,
     SymbolicModel,
     UnsupportedTypeError,
+    heal,
+    rank_blocks,
     record,
     unwrap,
     wrap,
@@ -226,6 +228,34 @@ def test_a_linear_path_takes_what_is_linear(linear):
     assert (block.reduction.linear is not None) == (linear is True)
 
 
+def test_gradients_of_a_block_in_half_precision():
+    block, x = SymbolicModel(Wide().to(torch.bfloat16), "wide"), randn(1000, WIDTH)
+    distill(block, x.to(torch.bfloat16), Reduction(3, 2, method="gradient"))
+    assert block.reduction.encoder.dtype == torch.bfloat16
+    assert block.block.read.dtype == torch.bfloat16
+    read = torch.linalg.qr(block.reduction.encoder.detach().float()).Q
+    inside = (block.block.read.detach().float().T @ read).square().sum()
+    assert float(inside) == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_gradients_find_the_directions_exactly(linear):
+    block, x = SymbolicModel(Wide(), "wide"), randn(1500, WIDTH)
+    distill(block, x, Reduction(3, 2, method="gradient", linear=linear), sr_params=SEARCH)
+    read = torch.linalg.qr(block.reduction.encoder.detach()).Q
+    inside = (block.block.read.T @ read).square().sum()
+    if linear:  # what is left bends along two of the three
+        inside = (block.block.read.T[:2] @ read[:, :2]).square().sum() + 1
+    assert float(inside.detach()) == pytest.approx(3, abs=0.1)
+    assert error(block, randn(500, WIDTH, seed=9)) < 0.05
+
+
+def test_gradients_need_a_block_that_can_be_queried():
+    block = SymbolicModel(lambda x: np.tanh(x), "numpy")
+    with pytest.raises(InputError, match="use method='supervised'"):
+        distill(block, randn(100, 8).numpy(), Reduction(2, 1, method="gradient"))
+
+
 def test_principal_components_on_request():
     block = SymbolicModel(Wide(), "wide")
     x = randn(1000, WIDTH) * torch.linspace(3, 0.1, WIDTH)
@@ -329,11 +359,11 @@ def test_coordinates_are_named_and_traced_to_features():
 
 def test_explained_variance_adds_up_to_what_is_measured(distilled):
     x = randn(4000, WIDTH)
-    expected = distilled.block(x)
+    expected = distilled.block(x).detach()
     total = expected.var(0, correction=0).sum()
     part = sum(explained(distilled.reduction, distilled.fronts).values())
     block = copied(distilled)
-    with block.symbolic():
+    with torch.no_grad(), block.symbolic():
         left = (block(x) - expected).square().mean(0).sum()
     assert part == pytest.approx(float(1 - left / total), abs=0.03)
     assert "of the variance" in describe(distilled.reduction, distilled.fronts)
@@ -416,7 +446,7 @@ def test_what_is_no_saved_reduction_is_refused(distilled):
         {"reduction._extra_state": torch.zeros(3, dtype=torch.uint8)},
         {"reduction.encoder": torch.zeros(2, 2)},
     ):
-        with pytest.raises(RuntimeError, match="reduction|matrices"):
+        with pytest.raises(RuntimeError, match=r"reduction|matrices"):
             fresh.load_state_dict({**state, **change})
         assert fresh.reduction is None
         assert fresh.fronts == {}
@@ -535,8 +565,78 @@ def test_requests_are_checked(arguments, message):
         Reduction(inputs=2.5)
 
 
+def test_weights_are_checked(distilled):
+    block, x = copied(distilled), randn(300, WIDTH)
+    for weight, message in (
+        (torch.eye(3), r"must be \[16, 16\].*got \[3, 3\]"),
+        (torch.zeros(TARGET, TARGET), "no finite, positive weight"),
+    ):
+        with pytest.raises(InputError, match=message):
+            distill(block, x, Reduction(3, 2, weight=weight))
+    with pytest.raises(InputError, match="not both"):
+        Reduction(weight=torch.eye(2), loss=lambda o, b: o)
+
+
 def test_its_sizes_are_shown(distilled):
     text = repr(distilled)
     assert "24 -> 3 coordinates -> 2 of 16 outputs, supervised, no linear path" in text
     assert distilled.reduction.numbers == 24 * 3 + 3 + 2 * 16 + 16
     assert isinstance(distilled.reduction, Coordinates)
+
+
+# -- a language model as it is ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def llama():
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=60,
+        hidden_size=24,
+        intermediate_size=40,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        initializer_range=0.5,
+    )
+    return transformers.LlamaForCausalLM(config).eval()
+
+
+def next_token_loss(output, batch):
+    logits, labels = output.logits[:, :-1].flatten(0, 1), batch["input_ids"][:, 1:].flatten()
+    return nn.functional.cross_entropy(logits, labels)
+
+
+def test_a_language_model_is_taken_as_it_is(llama):
+    generator = torch.Generator().manual_seed(0)
+    rows = [{"input_ids": torch.randint(60, (16,), generator=generator)} for _ in range(48)]
+    loader = torch.utils.data.DataLoader(rows, batch_size=8)
+    ranking = rank_blocks(llama, "model.layers.*.mlp", loader, next_token_loss, grow=2)
+    assert len(ranking.best(2)) == 2
+    blocks = wrap(llama, "model.layers.*.mlp")
+    assert [*blocks] == [f"model.layers.{i}.mlp" for i in range(3)]
+    prompt = rows[0]["input_ids"][None, :5]
+    intact = llama.generate(prompt, max_new_tokens=6, do_sample=False, pad_token_id=0)
+    for block in list(blocks.values())[1:]:
+        request = Reduction(4, 2, linear=4, loss=next_token_loss)
+        distill(block, loader, request, parent_model=llama)
+        block.switch_to_symbolic()
+    with torch.no_grad():
+        whole = llama(prompt, use_cache=False).logits
+        start = llama(prompt[:, :3], use_cache=True)
+        rest = llama(prompt[:, 3:], past_key_values=start.past_key_values, use_cache=True)
+    torch.testing.assert_close(rest.logits, whole[:, 3:], rtol=1e-3, atol=1e-3)
+    result = heal(llama, loader, steps=20, held_out=rows_of(rows[:8]), evaluate_every=5)
+    assert result.after < result.before
+    assert llama.generate(prompt, max_new_tokens=6, do_sample=False, pad_token_id=0).shape == (
+        1,
+        11,
+    )
+    unwrap(llama)
+    again = llama.generate(prompt, max_new_tokens=6, do_sample=False, pad_token_id=0)
+    assert torch.equal(again, intact)
+
+
+def rows_of(rows):
+    return [{"input_ids": torch.stack([row["input_ids"] for row in rows])}]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 
@@ -95,7 +97,13 @@ class Forces(nn.Module):
 
 def pairs(states: Tensor) -> tuple[Tensor, Tensor]:
     """Receivers and senders [..., n (n - 1), 6] of all ordered pairs, sorted by receiver."""
-    n = states.shape[-2]
-    receiver = torch.arange(n).repeat_interleave(n - 1)
-    sender = torch.tensor([j for i in range(n) for j in range(n) if j != i])
-    return states[..., receiver, :], states[..., sender, :]
+    receivers, senders = all_edges(states.shape[-2])
+    return states.index_select(-2, receivers), states.index_select(-2, senders)
+
+
+@cache
+def all_edges(particles: int) -> tuple[Tensor, Tensor]:
+    """Receivers and senders of all ordered pairs: [n (n - 1)] each."""
+    edges = [(i, j) for i in range(particles) for j in range(particles) if i != j]
+    receivers, senders = torch.tensor(edges).T
+    return receivers, senders

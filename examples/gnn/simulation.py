@@ -87,9 +87,7 @@ class Snapshots:
         accelerations = law.acceleration(states)
         size = torch.linalg.vector_norm(accelerations, dim=-1).amax(-1)
         keep = size < largest
-        return cls(
-            states[keep].float(), accelerations[keep].float(), float(keep.double().mean())
-        )
+        return cls(states[keep].float(), accelerations[keep].float(), float(keep.double().mean()))
 
 
 def random_state(

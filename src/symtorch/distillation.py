@@ -80,11 +80,11 @@ class Distillation:
         Raises:
             InputError: no output has a variable of that name.
         """
-        known = {name for found in self.outputs.values() for name in found.features.names}
         for name in transforms:
-            if name not in known:
+            if name not in self.variables:
                 raise InputError(
-                    f"block '{self.block_name}' has no variable '{name}'; it has {sorted(known)}"
+                    f"block '{self.block_name}' has no variable '{name}'; it has "
+                    f"{sorted(self.variables)}"
                 )
         return replace(
             self,
@@ -92,6 +92,18 @@ class Distillation:
                 dim: Distilled(found.front, found.features.with_functions(transforms))
                 for dim, found in self.outputs.items()
             },
+        )
+
+    @property
+    def variables(self) -> set[str]:
+        """Names of the variables of all outputs."""
+        return {name for found in self.outputs.values() for name in found.features.names}
+
+    def has(self, chosen: Mapping[int, int]) -> bool:
+        """Whether there is an equation of each complexity, by output."""
+        return all(
+            dim in self.outputs and complexity in self.outputs[dim].front.complexities
+            for dim, complexity in chosen.items()
         )
 
     @property

@@ -71,7 +71,7 @@ def heal(
     teacher: Callable[..., Any] | None = None,
     loss: Agreement | Loss = "kl",
     steps: int = 200,
-    learning_rate: float = 0.01,
+    learning_rate: float = 0.005,
     held_out: Data | None = None,
     evaluate_every: int = 20,
     patience: int = 3,
@@ -155,7 +155,9 @@ def heal(
         def judged() -> float:
             with torch.no_grad():
                 values = [float(cost(batch)) for batch in batches_of(judge)]
-            return sum(values) / len(values) if values else math.nan
+            if not values:
+                raise InputError("held_out is empty: its iterator gave no batch")
+            return sum(values) / len(values)
 
         before = best = judged()
         if not math.isfinite(before):

@@ -416,7 +416,7 @@ class SymbolicModel(nn.Module):
         chosen = {} if switch is None or switch.local != SLIME else switch.chosen
         table = self._found(SLIME).table(dim, complexity, chosen)
         if self.reduction is not None:
-            table = EquationTable(f"{describe(self.reduction, self.fronts)}\n\n{table}")
+            table = EquationTable(f"{describe(self.reduction, self.fronts, chosen)}\n\n{table}")
         print(table)
         return table
 

@@ -16,16 +16,18 @@ from .preserve import evaluating
 class BlockOracle:
     """One output of a block on new points: [rows, columns] -> [rows], differentiable.
 
+    With a slice of outputs it gives a table, [rows, outputs].
+
     Args:
         block: called with one tensor per recorded argument, each [rows, width].
         layout: of its calls.
-        dim: which output.
+        dim: which output, or outputs.
         like: [1, columns], a recorded row: its dtype and device are what the block takes.
     """
 
     block: nn.Module
     layout: Layout
-    dim: int
+    dim: int | slice
     like: torch.Tensor
 
     def __call__(self, points: torch.Tensor) -> torch.Tensor:
@@ -41,8 +43,10 @@ class BlockOracle:
         return read_output(self.layout, output, "oracle")[:, self.dim].to(points)
 
 
-def oracle_for(block: nn.Module, recording: Recording, dim: int) -> BlockOracle | None:
-    """An oracle for one output, or None where the block cannot be queried row by row.
+def oracle_for(
+    block: nn.Module, recording: Recording, dim: int | slice, tolerance: float = 1e-4
+) -> BlockOracle | None:
+    """An oracle for one output or several, or None where the block cannot be queried row by row.
 
     It cannot when it needs more than its columns (a mask), mixes rows (attention), sees
     neighbours (a convolution) or is no torch code. Whether it can is tried, not guessed: the oracle
@@ -66,6 +70,6 @@ def oracle_for(block: nn.Module, recording: Recording, dim: int) -> BlockOracle 
     recorded = recording.outputs[rows, dim].to(answers)
     spread = float(recorded.abs().max()) or 1.0
     close = answers.shape == recorded.shape and bool(
-        ((answers - recorded).abs() <= 1e-4 * spread).all()
+        ((answers - recorded).abs() <= tolerance * spread).all()
     )
     return oracle if close else None

@@ -35,6 +35,7 @@ class Switch(nn.Module):
         device: of the constants.
         dtype: of trainable constants.
         compile: whether the equations run through `torch.compile`.
+        local: whether they hold around one row only; for those who look.
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class Switch(nn.Module):
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
         compile: bool = False,
+        local: bool = False,
     ) -> None:
         super().__init__()
         assert distillation.layout is not None
         self.chosen = dict(chosen)
+        self.local = local
         self.layout = distillation.layout
         self.block_name = distillation.block_name
         distilled = distillation.outputs

@@ -5,3 +5,4 @@ from .fitting import Reduced as Reduced
 from .interpretation import describe as describe
 from .recording import record_reduced as record_reduced
 from .request import Reduction as Reduction
+from .sensitivity import gradient_moment as gradient_moment

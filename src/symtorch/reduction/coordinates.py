@@ -98,6 +98,12 @@ class Coordinates(nn.Module):
         self.register_buffer("shares", torch.zeros(shape.outputs))
         self.register_buffer("linear_share", torch.zeros(()))
 
+    def fill(self, **values: torch.Tensor) -> None:
+        """Set matrices and what is known of them, by name."""
+        with torch.no_grad():
+            for name, value in values.items():
+                getattr(self, name).copy_(value)
+
     @property
     def core(self) -> Layout:
         """The layout that equations see: coordinates in, reduced outputs out."""
@@ -130,7 +136,8 @@ class Coordinates(nn.Module):
         output: torch.Tensor = self.output_bias
         if self.linear is not None:
             output = torch.addmm(output, table, self.linear)
-        return torch.addmm(output, hidden, decoder).to(kind)
+        output = torch.addmm(output, hidden, decoder)
+        return output.to(kind) if kind.is_floating_point else output
 
     def forward(
         self,

@@ -76,7 +76,7 @@ def reduced_rank(
         All coordinates that predict anything, by falling share of the predicted variance.
     """
     slopes = linear_map(moments, ridge)
-    root, inverse = _roots(weight, slopes.shape[1])
+    root, inverse = roots(weight, slopes.shape[1])
     predicted = root @ slopes.mT @ moments.xx @ slopes @ root
     values, vectors = torch.linalg.eigh((predicted + predicted.mT) / 2)
     values, vectors = values.flip(0), vectors.flip(1)
@@ -160,6 +160,32 @@ def curved(
     return whitening @ _signed(vectors.flip(1)[:, : len(bends) - known])
 
 
+def active(slopes: torch.Tensor, moments: Moments) -> torch.Tensor:
+    """Active subspace: coordinates along which outputs change most, the strongest first.
+
+    They are the eigenvectors of the second moment of gradients, for whitened inputs (P. G.
+    Constantine, E. Dow and Q. Wang, "Active subspace methods in theory and practice", SIAM
+    Journal on Scientific Computing 36, 2014).
+
+    >>> x = torch.randn(5000, 3, dtype=torch.float64)
+    >>> slopes = torch.zeros_like(x)
+    >>> slopes[:, 1] = torch.cos(x[:, 1])                     # of y = sin(x1)
+    >>> active(slopes, Moments.of(x, x))[:, 0].abs().round(decimals=1)
+    tensor([0., 1., 0.], dtype=torch.float64)
+
+    Args:
+        slopes: [rows, inputs], gradients of some outputs at some rows.
+        moments: of the inputs.
+
+    Returns:
+        [inputs, rank], as an encoder to coordinates of unit variance.
+    """
+    whitened = principal(moments.xx)
+    white = slopes @ whitened.decoder.mT
+    _, vectors = torch.linalg.eigh(white.mT @ white)
+    return whitened.encoder @ _signed(vectors.flip(1))
+
+
 def without_linear(moments: Moments, slopes: torch.Tensor) -> Moments:
     """The moments with what a linear map explains taken off the outputs."""
     shared = moments.xy.mT @ slopes
@@ -168,7 +194,7 @@ def without_linear(moments: Moments, slopes: torch.Tensor) -> Moments:
     return replace(moments, y_mean=y_mean, xy=moments.xy - moments.xx @ slopes, yy=rest)
 
 
-def _roots(weight: torch.Tensor | None, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+def roots(weight: torch.Tensor | None, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Square root of a weight and its inverse; directions without any get a little."""
     if weight is None:
         identity = torch.eye(width, dtype=torch.float64)

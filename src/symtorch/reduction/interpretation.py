@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..errors import InputError
-from ..front import Front
+from ..front import Candidate, Front
 from .coordinates import Coordinates
 
 
@@ -40,34 +40,55 @@ def top_features(
     return [(names[i], float(weights[i])) for i in order]
 
 
-def explained(coordinates: Coordinates, fronts: Mapping[int, Front]) -> dict[int, float]:
-    """The part of the outputs' variance that the best equation of each reduced output explains.
+def explained(
+    coordinates: Coordinates,
+    fronts: Mapping[int, Front],
+    chosen: Mapping[int, int] | None = None,
+) -> dict[int, float]:
+    """The part of the outputs' variance that the equation of each reduced output explains.
 
     Measured on rows held out; variance is counted as the reduction weighs the outputs.
+
+    Args:
+        coordinates: of the block.
+        fronts: by reduced output.
+        chosen: complexity of the equation meant, by output; otherwise `Front.get_best`.
     """
     shares, spread = coordinates.shares.tolist(), coordinates.spread.tolist()
     return {
-        dim: shares[dim] * (1 - front.get_best().validation_loss / spread[dim])
-        for dim, front in fronts.items()
+        dim: shares[dim] * (1 - row.validation_loss / spread[dim])
+        for dim, row in _rows(fronts, chosen).items()
     }
 
 
-def describe(coordinates: Coordinates, fronts: Mapping[int, Front], digits: int = 3) -> str:
+def describe(
+    coordinates: Coordinates,
+    fronts: Mapping[int, Front],
+    chosen: Mapping[int, int] | None = None,
+    digits: int = 3,
+) -> str:
     """Coordinates by their top features, and equations with the variance they explain."""
+    rows = _rows(fronts, chosen)
     names = next(iter(fronts.values())).variables
     lines = [f"{coordinates.block_name}: {coordinates.extra_repr()}"]
     if coordinates.shape.rank or coordinates.shape.full:
         share = float(coordinates.linear_share)
         lines.append(f"  the linear path explains {share:.1%} of the outputs' variance")
-    used = {name for front in fronts.values() for name in front.get_best().expression.variables}
+    used = {name for row in rows.values() for name in row.expression.variables}
     for number, name in enumerate(names):
         if name in used:
-            parts = top_features(coordinates, number)
-            lines.append(f"  {name}: " + " ".join(f"{w:+.{digits}g}*{f}" for f, w in parts))
-    shares, parts_of = coordinates.shares.tolist(), explained(coordinates, fronts)
-    for dim, front in fronts.items():
+            features = top_features(coordinates, number)
+            text = " ".join(f"{weight:+.{digits}g}*{feature}" for feature, weight in features)
+            lines.append(f"  {name}: {text}")
+    shares, parts = coordinates.shares.tolist(), explained(coordinates, fronts, chosen)
+    for dim, row in rows.items():
+        note = " (trained since)" if row.trained else ""
         lines.append(
-            f"  output {dim}: {shares[dim]:.1%} of the variance, {parts_of[dim]:.1%} explained by "
-            f"{front.get_best().expression.pretty(digits)}"
+            f"  output {dim}: {shares[dim]:.1%} of the variance, {parts[dim]:.1%} explained by "
+            f"{row.expression.pretty(digits)}{note}"
         )
     return "\n".join(lines)
+
+
+def _rows(fronts: Mapping[int, Front], chosen: Mapping[int, int] | None) -> dict[int, Candidate]:
+    return {dim: front.select((chosen or {}).get(dim)) for dim, front in fronts.items()}

@@ -13,7 +13,7 @@ from ..layout import LayoutRequest
 from .fitting import Reduced, reduce_recording
 from .moments import MomentReservoir, Moments
 from .request import Reduction
-from .sensitivity import gradient_moment
+from .sensitivity import gradient_moment, output_slopes
 
 
 def record_reduced(
@@ -54,7 +54,10 @@ def record_reduced(
                 f"block '{name}': Reduction(loss=...) needs the data that the model takes, to "
                 f"differentiate the loss; it was given a Recording"
             )
-        return reduce_recording(data, Moments.of(data.inputs, data.outputs), reduction)
+        moments = Moments.of(data.inputs, data.outputs)
+        return reduce_recording(
+            data, moments, reduction, None, lambda root: output_slopes(block, data, root)
+        )
     reservoir = MomentReservoir(max_samples, random_state)
     recorder = Recorder(block, name, request, max_samples, random_state, reservoir=reservoir)
     model = block if model is None else model
@@ -80,4 +83,10 @@ def record_reduced(
             input_of=input_of,
             random_state=random_state,
         )
-    return reduce_recording(recording, reservoir.sums.moments(), reduction, weight)
+    return reduce_recording(
+        recording,
+        reservoir.sums.moments(),
+        reduction,
+        weight,
+        lambda root: output_slopes(block, recording, root, random_state),
+    )

@@ -11,13 +11,13 @@ import torch
 from ..errors import InputError, UnsupportedTypeError, did_you_mean
 from .directions import RIDGE
 
-Method: TypeAlias = Literal["supervised", "pca"]
+Method: TypeAlias = Literal["supervised", "gradient", "pca"]
 
 Loss: TypeAlias = Callable[[Any, Any], torch.Tensor]
 """``loss(output, batch)``: the model's output and the batch it was called with, to a number."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reduction:
     """Few coordinates for a block that is too wide to search.
 
@@ -37,8 +37,12 @@ class Reduction:
         inputs: coordinates that equations are written in.
         outputs: how many equations; each moves the block's output along one direction.
         method: ``"supervised"`` takes the input coordinates that predict the outputs best
-            (reduced-rank regression), and the output directions that quadratic functions
-            of them predict best. ``"pca"`` takes principal components on both sides.
+            (reduced-rank regression; where fewer than asked for do, the rest are those
+            along which the outputs bend most). ``"gradient"`` takes those along which the
+            block's output, without the linear path, changes most; it needs a block that
+            can be differentiated row by row, and is the better choice beside a linear
+            path. Both take the output directions that quadratic functions of the
+            coordinates predict best. ``"pca"`` takes principal components on both sides.
         linear: a linear path from inputs to outputs beside the equations, which is part of
             what replaces the block: True for a full matrix, a number for its rank (less
             where only chance is left to predict). A path of some rank goes through the
@@ -47,6 +51,8 @@ class Reduction:
         loss: weighs errors of the outputs by how much a loss of the model feels them, the
             second moment of its gradient there: ``loss(output, batch)``, averaged or
             summed over rows. One more pass over the data, with gradients.
+        weight: [outputs, outputs], such a second moment where it is known already (see
+            `symtorch.reduction.gradient_moment`), in the place of ``loss``.
         ridge: added to the inputs' covariance, times their mean variance.
 
     Raises:
@@ -58,6 +64,7 @@ class Reduction:
     method: Method = "supervised"
     linear: bool | int = False
     loss: Loss | None = None
+    weight: torch.Tensor | None = None
     ridge: float = RIDGE
 
     def __post_init__(self) -> None:
@@ -71,6 +78,8 @@ class Reduction:
         if self.method not in known:
             hint = did_you_mean(str(self.method), known)
             raise InputError(f"unknown method '{self.method}'{hint}; known: {', '.join(known)}")
+        if self.loss is not None and self.weight is not None:
+            raise InputError("give loss or weight, not both")
         if not self.ridge >= 0:
             raise InputError(f"ridge must not be negative; got {self.ridge}")
 

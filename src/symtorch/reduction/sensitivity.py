@@ -1,16 +1,18 @@
-"""How much a loss of the model feels an error of a block's outputs."""
+"""Gradients: of a model's loss at a block's outputs, and of these at its inputs."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..capture import Data, batches_of, call_of
-from ..errors import StateError
+from ..capture import Data, Recording, batches_of, call_of
+from ..errors import InputError, StateError
 from ..layout import (
     Layout,
     named_arguments,
@@ -19,8 +21,60 @@ from ..layout import (
     signature_of,
     write_output,
 )
+from ..oracle import oracle_for
 from ..preserve import evaluating, gradients, seeded
 from .request import Loss
+
+SLOPES = 2000
+"""Rows whose slopes are looked at; their moment settles long before."""
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """How outputs change with inputs, along one direction of the outputs at each row.
+
+    Args:
+        along: [rows, outputs], the directions ``v``.
+        values: [rows, inputs], the gradients of ``y @ v``.
+    """
+
+    along: torch.Tensor
+    values: torch.Tensor
+
+
+def output_slopes(
+    block: nn.Module, recording: Recording, root: torch.Tensor, random_state: int = 0
+) -> Slopes:
+    """Gradients of a block's outputs at recorded rows, along random directions.
+
+    Args:
+        block: queried with single rows.
+        recording: of it.
+        root: [outputs, outputs], symmetric: directions are normal numbers times this.
+        random_state: seed of these.
+
+    Raises:
+        InputError: the block cannot be queried row by row.
+    """
+    # In half precision slopes would be noise; a copy in float32 is as near as its rounding.
+    half = any(p.is_floating_point() and p.dtype.itemsize < 4 for p in block.parameters())
+    probe, tolerance = (copy.deepcopy(block).float(), 0.03) if half else (block, 1e-4)
+    oracle = oracle_for(probe, recording, slice(None), tolerance)
+    if oracle is None:
+        raise InputError(
+            f"block '{recording.block_name}': Reduction(method='gradient') differentiates the "
+            f"block at single rows, and it cannot be called with its columns alone; use "
+            f"method='supervised'"
+        )
+    step = -(-len(recording) // SLOPES)
+    rows = recording.inputs[::step]
+    generator = torch.Generator().manual_seed(random_state)
+    along = torch.randn(len(rows), len(root), generator=generator, dtype=torch.float64) @ root
+    with gradients(True):
+        points = rows.detach().clone().requires_grad_()
+        output = (oracle(points) * along.to(points)).sum()
+        (values,) = torch.autograd.grad(output, points)
+    return Slopes(along, values.double().cpu())
 
 
 def gradient_moment(

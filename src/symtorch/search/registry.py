@@ -23,6 +23,7 @@ _ENGINES: dict[str, str | Callable[[], Engine]] = {
     "sparse": "symtorch.search.sparse:SparseEngine",
     "operon": "symtorch.search.operon:OperonEngine",
     "local": "symtorch.search.local:LocalEngine",
+    "quadratic": "symtorch.search.quadratic:QuadraticEngine",
     "pysr": "symtorch.search.pysr:PySREngine",
 }
 

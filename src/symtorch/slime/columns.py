@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,9 @@ FEW_VALUES = 10
 ROWS_A_VALUE = 5
 """Rows that a value of such a column needs on average."""
 
+LEAST_SHARE = 0.05
+"""Of two values, the rarer one must be this frequent to be tried everywhere."""
+
 
 @dataclass(frozen=True, eq=False)
 class Column:
@@ -42,6 +46,8 @@ class Column:
         values: sorted, all there may be; None for a continuous column.
         labels: what the values of a nominal column stand for: the numbers in ``values``
             are positions in it, and have no order.
+        shares: how often each value occurs in the data, for nominal columns and those of
+            two values; empty for others.
     """
 
     name: str
@@ -51,6 +57,7 @@ class Column:
     scale: float
     values: Array | None = None
     labels: tuple[Any, ...] | None = None
+    shares: tuple[float, ...] = ()
 
     @property
     def nominal(self) -> bool:
@@ -234,7 +241,9 @@ def _column(values: Any, name: str, *, nominal: bool) -> Column:
         if any(label is None or label != label for label in labels):
             raise InputError(f"column '{name}' has missing values")
         codes = np.arange(len(labels), dtype=np.float64)
-        return Column(name, 0.0, len(labels) - 1.0, 0.0, 1.0, codes, labels)
+        counts = Counter(array.tolist())
+        shares = tuple(counts[label] / len(array) for label in labels)
+        return Column(name, 0.0, len(labels) - 1.0, 0.0, 1.0, codes, labels, shares)
     numbers = array.astype(np.float64)
     if not np.isfinite(numbers).all():
         raise InputError(f"column '{name}' has values that are missing or infinite")
@@ -244,6 +253,8 @@ def _column(values: Any, name: str, *, nominal: bool) -> Column:
     spread = float(numbers.std())
     # Summing equal numbers can leave a spread of rounding errors.
     constant = len(distinct) == 1
+    above = float((numbers == distinct[-1]).mean())
+    two = len(distinct) == 2 and LEAST_SHARE <= above <= 1 - LEAST_SHARE
     return Column(
         name,
         float(distinct[0]),
@@ -251,6 +262,7 @@ def _column(values: Any, name: str, *, nominal: bool) -> Column:
         float(numbers.mean()),
         1.0 if constant else spread,
         distinct if whole or few else None,
+        shares=(1 - above, above) if two else (),
     )
 
 

@@ -43,6 +43,7 @@ def explain(
 ) -> Explanation:
     """Explain one prediction of a model by an equation that holds around it.
 
+    >>> import numpy as np
     >>> data = np.random.default_rng(0).uniform(0, 2, (400, 3))         # [rows, inputs]
     >>> found = explain(lambda rows: np.sin(rows[:, 0]) * rows[:, 1], data[0], data)
     >>> found.equation.pretty()

@@ -105,7 +105,8 @@ class Explanation:
                 "a loaded explanation does not know its model; hand it over: "
                 "Explanation.from_json(text, f)"
             )
-        return choose_output(answers(self.query, self.view.columns, encoded), self.output)
+        said = answers(self.query, self.view.columns, encoded)
+        return choose_output(said, self.output).astype(np.float64)
 
     # ---------------------------------------------------------------- reading it
 
@@ -124,7 +125,7 @@ class Explanation:
         pushes the prediction up. Steps have none, and nominal inputs are left out: see
         `effects` for both. Without an x it is taken at the mean of the fresh rows.
         """
-        seen = torch.from_numpy(self.view.seen(self._middle[None])).requires_grad_()
+        seen = torch.from_numpy(self.view.seen(self.middle[None])).requires_grad_()
         with torch.inference_mode(False), torch.enable_grad():
             variables = self.view.features(seen).unbind(-1)
             named = dict(zip(self.view.features.names, variables, strict=True))
@@ -155,7 +156,7 @@ class Explanation:
         points = self.fresh.points
         found = {}
         for i, name in enumerate(self.view.names):
-            rows = np.repeat(self._middle[None], len(points), axis=0)
+            rows = np.repeat(self.middle[None], len(points), axis=0)
             rows[:, i] = points.rows[:, i]
             moved = self.approximate(rows)
             # A constant's mean can differ from it in the last digit.
@@ -168,7 +169,8 @@ class Explanation:
         return dict(sorted(found.items(), key=lambda item: -abs(item[1])))
 
     @property
-    def _middle(self) -> Array:
+    def middle(self) -> Array:
+        """x, encoded [inputs]; without an x the mean of the fresh rows."""
         if self.center is not None:
             return self.center
         means: Array = self.fresh.points.rows.mean(axis=0)

@@ -75,7 +75,7 @@ def _along(panel: Any, explanation: Explanation, name: str) -> None:
 
 def _slice(explanation: Explanation, index: int) -> Array:
     """Rows that differ from x in one input only."""
-    middle = explanation._middle
+    middle = explanation.middle
     column = explanation.view.columns[index]
     reach = REACH * explanation.spread[index]
     low = max(min(column.low, middle[index]), middle[index] - reach)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from ..errors import InputError
@@ -72,16 +73,27 @@ class Answered:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """`Draws` with what the model said, and the explained row, None for all of the data."""
+    """What a model said about the rows of a plan.
+
+    Args:
+        fit: rows to fit.
+        judge: rows to choose by.
+        fresh: rows for the fidelity.
+        at_center: about the explained row; None for all of the data.
+        precision: of its numbers, relative.
+    """
 
     fit: Answered
     judge: Answered
     fresh: Answered
     at_center: float | None
+    precision: float
 
     @classmethod
-    def of(cls, plan: Plan, predictions: Array) -> Answers:
+    def of(cls, plan: Plan, predictions: npt.NDArray[Any]) -> Answers:
         """Predictions for the rows of a plan put to these rows."""
+        kind = predictions.dtype if predictions.dtype.kind == "f" else np.dtype(np.float64)
+        predictions = predictions.astype(np.float64)
         parts = (plan.draws.fit, plan.draws.judge, plan.draws.fresh)
         first = 0 if plan.center is None else 1
         edges = [first, *(first + n for n in itertools.accumulate(map(len, parts)))]
@@ -89,7 +101,8 @@ class Answers:
             Answered(points, predictions[low:high])
             for points, (low, high) in zip(parts, itertools.pairwise(edges), strict=True)
         )
-        return cls(fit, judge, fresh, float(predictions[0]) if first else None)
+        at_center = float(predictions[0]) if first else None
+        return cls(fit, judge, fresh, at_center, float(np.finfo(kind).eps))
 
 
 def fit_front(
@@ -110,7 +123,7 @@ def fit_front(
 
     train = _sample(answers.fit, view, link)
     validation = _sample(answers.judge, view, link)
-    problem = Problem(train, validation, view.features.names)
+    problem = Problem(train, validation, view.features.names, answers.precision)
     anchor = None
     level = float((train.weights * train.y).sum() / train.weights.sum())
     if center is not None and answers.at_center is not None:
@@ -120,8 +133,7 @@ def fit_front(
         level = float(link.forward(np.array([answers.at_center]))[0])
         anchor = Anchor(tuple(point.tolist()), level)
     found = [Expression(Constant(level))]
-    variance = train.loss(torch.full_like(train.y, level))
-    if variance > 1e-24 * max(level**2, 1e-12):
+    if train.loss(torch.full_like(train.y, level)) > problem.loss_floor:
         budget = Budget(options.timeout_in_seconds or SECONDS)
         with threads(1):
             found += LocalEngine(anchor).search(problem, options, SearchRun(random_state, budget))
@@ -135,14 +147,13 @@ def fit_front(
         )
         for expression in dict.fromkeys(found)
     ]
-    floor = max(EXACT**2 * variance, 1e-300)
-    return Front.pareto(candidates, variables=problem.names, loss_floor=floor)
+    return Front.pareto(candidates, variables=problem.names, loss_floor=problem.loss_floor)
 
 
 def simplest_good(front: Front) -> int:
     """Complexity of the simplest equation that is nearly as good as the best."""
     lowest = min(row.validation_loss for row in front)
-    limit = max(WITHIN * lowest, EXACT * front[0].validation_loss)
+    limit = max(WITHIN * lowest, EXACT * front[0].validation_loss, front.loss_floor)
     return front.select(max_loss=limit).complexity
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InputError, UnsupportedTypeError, did_you_mean
 from ..lazy import LazyModule
@@ -21,6 +22,12 @@ JUDGES = 0.5
 """Rows that choose between equations, as a share of the synthetic ones that are fitted."""
 
 LEAST_SYNTHETIC = 20
+
+KEPT = 0.5
+"""Chance of a synthetic row to keep the label of x; else it has one as often as the data.
+
+Labels, and columns of two values, have no near and far: the nearest rows mostly share them with
+x, and half of their variance would say that nothing else is possible."""
 
 _OLD_NAMES = {
     "J_nn": "n_neighbors",
@@ -107,6 +114,7 @@ class Neighbourhood:
         nearest: [neighbours, inputs], the nearest rows of the data.
         variance: [inputs] of the synthetic rows; 0 where an input is held.
         width: of the kernel, in standard deviations.
+        switching: [inputs], whether values are drawn from the data's instead of around x.
     """
 
     columns: Columns
@@ -114,6 +122,7 @@ class Neighbourhood:
     nearest: Array
     variance: Array
     width: float
+    switching: npt.NDArray[np.bool_]
 
     @classmethod
     def around(
@@ -131,30 +140,32 @@ class Neighbourhood:
         distances = _distances(center, data, columns, locality.metric)
         order = np.argsort(distances, kind="stable")
         nearest = data[order[: locality.n_neighbors]]
-        if locality.variance is None:
-            variance = _half_variance(nearest, center, columns)
-            if not variance.any():
-                others = order[(data[order] != center).any(axis=1)]
-                if not len(others):
-                    raise InputError("all rows of data equal x, so nothing around it is known")
-                warnings.warn(
-                    f"the {locality.n_neighbors} rows nearest to x are equal; the variance is "
-                    f"taken from the nearest rows that differ from it",
-                    stacklevel=3,
-                )
-                distinct = np.unique(data[others], axis=0)
-                near = np.argsort(_distances(center, distinct, columns, locality.metric))
-                chosen = distinct[near[: locality.n_neighbors]]
-                variance = _half_variance(np.vstack([center, chosen]), center, columns)
-        else:
+        switching = np.array(
+            [
+                column.nominal or (locality.variance is None and len(column.shares) > 0)
+                for column in columns.columns
+            ]
+        )
+        if locality.variance is not None:
             variance = _given_variance(locality.variance, len(columns))
+        else:
+            variance = _half_variance(nearest)
+            if not variance[~switching].any() and not switching.all():
+                farther = _nearest_that_differ(
+                    center, data[order], ~switching, locality.n_neighbors
+                )
+                variance = _half_variance(np.vstack([center, farther]))
+        for i in np.flatnonzero(switching).tolist():
+            variance[i] = _switching_variance(columns[i], float(center[i]))
+        if not variance.any():
+            raise InputError("all rows of data equal x, so nothing around it is known")
         _warn_held(variance, columns, locality)
         width = locality.kernel_width
         if width is None:
             # In d inputs the exponent is the sum of d terms of mean 1: with width 1 the
             # weights would be 3**(-d/2) on average.
             width = math.sqrt(max(int(np.count_nonzero(variance)), 1))
-        return cls(columns, center, nearest, variance, width)
+        return cls(columns, center, nearest, variance, width, switching)
 
     def draw(self, count: int, generator: np.random.Generator) -> Points:
         """Synthetic rows: normal around the centre, within the bounds, on allowed values."""
@@ -162,8 +173,10 @@ class Neighbourhood:
         for i, column in enumerate(self.columns.columns):
             if self.variance[i] == 0:
                 continue
-            if column.nominal:
-                rows[:, i] = generator.choice(self.nearest[:, i], count)
+            if self.switching[i] and column.values is not None:
+                others = generator.choice(column.values, count, p=column.shares)
+                kept = generator.random(count) < KEPT
+                rows[:, i] = np.where(kept, self.center[i], others)
                 continue
             deviation = math.sqrt(float(self.variance[i]))
             center = float(self.center[i])
@@ -241,9 +254,34 @@ def _distances(center: Array, data: Array, columns: Columns, metric: str) -> Arr
         raise InputError(f"metric={metric!r} cannot be used: {error}") from None
 
 
-def _half_variance(nearest: Array, center: Array, columns: Columns) -> Array:
+def _half_variance(nearest: Array) -> Array:
     same = (nearest == nearest[0]).all(axis=0)  # exactly 0 there, whatever the rounding
-    return np.where(same, 0.0, deviations(nearest, center, columns).var(axis=0) / 2)
+    return np.where(same, 0.0, nearest.var(axis=0) / 2)
+
+
+def _nearest_that_differ(
+    center: Array, ordered: Array, inputs: npt.NDArray[np.bool_], count: int
+) -> Array:
+    """The first rows of a table, from near to far, that differ from the centre and each other."""
+    differ = ordered[(ordered[:, inputs] != center[inputs]).any(axis=1)]
+    if len(differ):
+        warnings.warn(
+            f"the {count} rows nearest to x are equal; the variance is taken from the nearest "
+            f"rows that differ from it",
+            stacklevel=5,
+        )
+    first = np.unique(differ, axis=0, return_index=True)[1]
+    found: Array = differ[np.sort(first)[:count]]
+    return found
+
+
+def _switching_variance(column: Column, value: float) -> float:
+    """Variance of a column whose values are drawn from the data's; of labels, of a change."""
+    assert column.values is not None
+    same = sum(s for v, s in zip(column.values, column.shares, strict=True) if v == value)
+    changed = (1 - KEPT) * (1 - same)
+    size: float = 1.0 if column.nominal else column.high - column.low
+    return changed * (1 - changed) * size * size
 
 
 def _given_variance(variance: Any, inputs: int) -> Array:
@@ -265,7 +303,7 @@ def _warn_outside(center: Array, columns: Columns) -> None:
         warnings.warn(
             f"x lies outside of the data, where the model was not shown anything: "
             f"{', '.join(outside[:5])}",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
@@ -276,6 +314,7 @@ def _warn_held(variance: Array, columns: Columns, locality: Locality) -> None:
         warnings.warn(
             f"{len(held)} of {len(columns)} inputs do not vary among the "
             f"{locality.n_neighbors} rows nearest to x and are held there ({shown}), so the "
-            f"equation says nothing about them; a larger n_neighbors or a variance lets them vary",
-            stacklevel=4,
+            f"equation says nothing about them; a larger n_neighbors or a variance lets them "
+            f"vary",
+            stacklevel=5,
         )

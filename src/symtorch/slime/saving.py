@@ -47,8 +47,8 @@ def columns_from_json(entries: Sequence[Any]) -> Columns:
                 raise InputError(f"labels of a saved column must be text or numbers: {labels}")
             labels = tuple(labels)
         values = None if entry["values"] is None else numbers(entry["values"], None)
-        sizes = {name: float(numbers([entry[name]], 1)[0]) for name in _NUMBERS}
-        found.append(Column(entry["name"], **sizes, values=values, labels=labels))
+        low, high, mean, scale = numbers([entry[name] for name in _NUMBERS], 4).tolist()
+        found.append(Column(entry["name"], low, high, mean, scale, values, labels))
     kind = object if any(column.nominal for column in found) else np.float64
     return Columns(tuple(found), np.empty((0, len(found)), dtype=kind))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -40,8 +41,8 @@ def query_of(f: Any) -> tuple[Query, bool]:
     )
 
 
-def answers(query: Query, columns: Columns, encoded: Array) -> Array:
-    """What a model says about encoded rows [n, inputs]: [n, outputs].
+def answers(query: Query, columns: Columns, encoded: Array) -> npt.NDArray[Any]:
+    """What a model says about encoded rows [n, inputs]: [n, outputs], in its own type.
 
     Raises:
         InputError: another shape, or answers that are not finite numbers.
@@ -59,13 +60,12 @@ def answers(query: Query, columns: Columns, encoded: Array) -> Array:
             f"f answered with {found.ravel()[0]!r}, no number; for a classifier pass its "
             f"predict_proba"
         )
-    numbers = found.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        raise InputError(f"f answered {np.sum(~np.isfinite(numbers))} times with nan or inf")
-    return numbers
+    if not np.isfinite(found).all():
+        raise InputError(f"f answered {np.sum(~np.isfinite(found))} times with nan or inf")
+    return found
 
 
-def choose_output(table: Array, output: int) -> Array:
+def choose_output(table: npt.NDArray[Any], output: int) -> npt.NDArray[Any]:
     """One column [n] of what a model said [n, outputs].
 
     Raises:
@@ -75,11 +75,15 @@ def choose_output(table: Array, output: int) -> Array:
         raise UnsupportedTypeError(f"output must be a number of an output; got {output!r}")
     if not 0 <= output < table.shape[1]:
         raise InputError(f"f has outputs 0-{table.shape[1] - 1}; asked for output {output}")
-    return table[:, output]
+    chosen: npt.NDArray[Any] = table[:, output]
+    return chosen
 
 
 def choose_link(
-    name: Literal["auto", "identity", "logit"], table: Array, *, probabilities: bool
+    name: Literal["auto", "identity", "logit"],
+    table: npt.NDArray[Any],
+    *,
+    probabilities: bool,
 ) -> Link:
     """The link that was asked for; "auto" takes log-odds for class probabilities.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ class View:
             [
                 column.name
                 if column.labels is None
-                else f"{column.name}_is_{column.labels[int(code)]}"
+                else f"{column.name}_is_{_text(column.labels[int(code)])}"
                 for column, code in zip(columns.columns, reference.tolist(), strict=True)
             ]
         )
@@ -56,3 +57,7 @@ class View:
         with torch.no_grad():
             found: Array = self.features(torch.from_numpy(self.seen(rows))).numpy()
         return found
+
+
+def _text(label: Any) -> str:
+    return f"{label:g}" if isinstance(label, float) else str(label)

@@ -37,12 +37,14 @@ class LocalEngine:
     these with what is already in the sum. Beside these sums it tries laws of one or two
     terms, each a function of an input or a product of two such.
 
-    >>> X = torch.rand(300, 2, dtype=torch.float64)
-    >>> y = 3 * (X[:, 0] > 0.5) + X[:, 1]
-    >>> found = LocalEngine().search(Problem.split(X, y), SearchOptions(
-    ...     binary_operators=("+", "*", "greater")), SearchRun(0, Budget(5)))
-    >>> sorted(found[1].variables)
-    ['x0', 'x1']
+    >>> from symtorch.search import search
+    >>> grid = torch.linspace(0, 1, 20, dtype=torch.float64)
+    >>> X = torch.cartesian_prod(grid, grid)                            # [rows, inputs]
+    >>> y = 3 * (X[:, 0] > 0.48) + X[:, 1]
+    >>> options = SearchOptions(binary_operators=("+", "*", "greater"))
+    >>> front = search(Problem.split(X, y), options, engine="local")
+    >>> front.get_best().expression.pretty()
+    'x1 + 3*greater(x0, 0.474)'
 
     ``niterations`` is the number of terms, 12 by default. Forms whose operators are not
     among those of the search are not tried; steps need ``greater``, ramps ``tanh``.
@@ -136,6 +138,8 @@ def _laws(frame: Frame, inputs: Sequence[Input], options: SearchOptions) -> Iter
         torch.zeros(len(frame.target), 0, dtype=torch.float64),
         LAW_BEAMS,
         lambda: None,
+        # All pairs: neither term of a sum need be good alone.
+        pairs=torch.arange(len(usable)),
     )
     for count in range(1, len(LAW_BEAMS) + 1):
         best = sorted(s for s in ((s.left, s.indices) for s in subsets) if len(s[1]) == count)

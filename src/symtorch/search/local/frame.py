@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from ...tree import Call, Constant, Node, evaluate
 from ..problem import Problem, Sample
 from .terms import Array, Term
 
-_DIGITS = 12
+MOST_DIGITS = 12
 _RCOND = 1e-9
 
 
@@ -47,6 +48,9 @@ class Frame:
         weights = sample.weights.cpu().numpy()
         self.weights: Array = weights / weights.sum()
         self.root: Array = np.sqrt(self.weights)
+        self.precision = problem.precision
+        # What lies beyond is rounding, and 1.0000001 should be read as 1.
+        self.digits = max(min(MOST_DIGITS, int(-math.log10(problem.precision))), 3)
         self.anchored = anchor is not None
         if anchor is None:
             self.center = self.weights @ self.table
@@ -88,7 +92,7 @@ class Frame:
         columns = self.deviations(values)
         size = np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
         fitted = np.linalg.lstsq(columns / size, self.target, rcond=_RCOND)[0]
-        coefficients = [float(f"{c:.{_DIGITS}g}") for c in fitted / size]
+        coefficients = [float(f"{c:.{self.digits}g}") for c in fitted / size]
         shares = np.array(coefficients) * self.offsets(values)
         constant = self.level - float(shares.sum())
         pieces: list[Node] = [
@@ -97,7 +101,8 @@ class Frame:
             if coefficient != 0
         ]
         # What is left by rounding of a law without a constant is no constant.
-        if abs(constant) > 1e-9 * (abs(self.level) + np.abs(shares).sum()) or not pieces:
+        rounding = 64 * max(self.precision, 10.0**-self.digits)
+        if abs(constant) > rounding * (abs(self.level) + np.abs(shares).sum()) or not pieces:
             pieces.append(Constant(constant))
         tree = pieces[0]
         for piece in pieces[1:]:
@@ -108,6 +113,8 @@ class Frame:
 def _scaled(coefficient: float, node: Node) -> Node:
     if coefficient == 1:
         return node
+    if coefficient == -1:
+        return Call(OPERATORS["neg"], (node,))
     if isinstance(node, Call) and node.operator.name == "*":
         first, second = node.args
         return Call(node.operator, (_scaled(coefficient, first), second))

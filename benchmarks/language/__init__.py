@@ -1,0 +1,1 @@
+"""Parts of the language-model benchmark: its texts, its model, its measurements."""

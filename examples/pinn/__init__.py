@@ -1,0 +1,1 @@
+"""Physics-informed networks with unknown constants, and the laws they have learned."""

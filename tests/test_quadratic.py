@@ -1,0 +1,57 @@
+"""The quadratic engine: weak products under noise, against least squares."""
+
+from __future__ import annotations
+
+import torch
+from helpers import randn
+
+from symtorch import Problem, SearchOptions
+from symtorch.search import search
+
+
+def test_weak_products_are_found_under_noise():
+    x = randn(20_000, 30).double()
+    noise = randn(20_000, seed=1).double()
+    y = 0.15 * x[:, 3] * x[:, 7] - 0.1 * x[:, 2] ** 2 + 0.08 * x[:, 11] + 0.3 + noise
+    front = search(Problem.split(x, y), SearchOptions(maxsize=40), engine="quadratic")
+    last = front[-1].expression
+    assert {"x3", "x7", "x2", "x11"} <= set(last.variables)
+    three = next(row for row in front if len(row.expression.constants) == 4)
+    assert set(three.expression.variables) == {"x2", "x3", "x7", "x11"}
+
+
+def test_coefficients_are_those_of_least_squares():
+    x = randn(500, 3).double() + 5
+    y = x[:, 0] * x[:, 1] - 2 * x[:, 2] + randn(500, seed=2).double()
+    weights = torch.linspace(0, 1, 500).double()
+    problem = Problem.split(x, y, weights=weights, validation_fraction=0)
+    row = search(problem, SearchOptions(maxsize=40, niterations=3), engine="quadratic")[-1]
+    rows = problem.train
+    terms = {"x0", "x1", "x2"}
+    assert set(row.expression.variables) <= terms
+    a, b, c = rows.X.unbind(1)
+    everything = torch.stack([a, b, c, a * a, a * b, a * c, b * b, b * c, c * c, 0 * a + 1], 1)
+    root = rows.weights.sqrt()[:, None]
+    best = torch.linalg.lstsq(root * everything, root * rows.y[:, None]).solution
+    floor = rows.loss((everything @ best)[:, 0])
+    assert floor <= row.loss < 1.05 * floor
+
+
+def test_operators_and_sizes_are_kept_to():
+    x = randn(300, 4).double()
+    problem = Problem.split(x, x[:, 0] * x[:, 1] + x[:, 2])
+    for options in (
+        SearchOptions(maxsize=5),
+        SearchOptions(binary_operators=("+",)),
+        SearchOptions(maxdepth=3),
+    ):
+        front = search(problem, options, engine="quadratic")
+        assert max(front.complexities) <= options.maxsize
+    assert len(search(problem, SearchOptions(binary_operators=("+",)), engine="quadratic")) == 1
+
+
+def test_many_inputs_are_screened_for_products():
+    x = randn(3000, 100).double()
+    y = x[:, 90] + 0.5 * x[:, 91] + x[:, 90] * x[:, 91]
+    front = search(Problem.split(x, y), SearchOptions(maxsize=17), engine="quadratic")
+    assert front[-1].validation_loss < 1e-20
