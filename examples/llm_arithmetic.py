@@ -26,8 +26,18 @@ from arithmetic.tasks import ADDITION, TASKS, Task
 
 from symtorch._figures import Figures, print_table, script_arguments
 
-FULL: dict[str, Any] = {"tasks": [*TASKS], "prompts": 360, "seconds": 8.0}
-FAST: dict[str, Any] = {"tasks": ["ones"], "prompts": 24, "seconds": 1.0}
+FULL: dict[str, Any] = {
+    "heuristics": [*HEURISTICS],
+    "tasks": [*TASKS],
+    "prompts": 360,
+    "seconds": 8.0,
+}
+FAST: dict[str, Any] = {
+    "heuristics": ["carry dropped"],
+    "tasks": ["ones"],
+    "prompts": 24,
+    "seconds": 1.0,
+}
 
 FOUND = {"function": 0.999, "transformer": 0.95}
 """Least share of all sums on which an equation must be the planted one."""
@@ -39,7 +49,7 @@ def main() -> None:
     figures = Figures({"seed": arguments.seed, "prompts": arguments.prompts})
     effort = Effort(arguments.seconds, rounds=1 if arguments.fast else 2)
 
-    for name in ["carry dropped"] if arguments.fast else HEURISTICS:
+    for name in arguments.heuristics:
         plant(HEURISTICS[name], arguments, effort, figures)
 
     path = arguments.model or packaged_model()
@@ -61,9 +71,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fast", action="store_true", help="at most a minute: few prompts")
     parser.add_argument("--model", type=Path, help="folder of a causal model, or a GGUF file")
-    parser.add_argument(
-        "--tasks", nargs="*", choices=TASKS, help="default: all; the planted part needs none"
-    )
+    parser.add_argument("--tasks", nargs="*", choices=TASKS, help="default: all")
+    parser.add_argument("--heuristics", nargs="*", choices=HEURISTICS, help="default: all")
     parser.add_argument("--prompts", type=int, help="of each task")
     parser.add_argument("--seconds", type=float, help="of each search, at most")
     parser.add_argument("--answers", type=Path, help="file to keep the model's answers in")

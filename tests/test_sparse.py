@@ -178,3 +178,22 @@ def test_degenerate_data_does_not_crash(X: torch.Tensor, y: torch.Tensor) -> Non
     problem = Problem.split(X, y)
     for expression in run(problem, seconds=2.0):
         assert torch.isfinite(problem.predict(expression, problem.train)).all()
+
+
+def test_all_stages_run_with_sums_and_products_alone() -> None:
+    X = torch.linspace(-1, 1, 40, dtype=torch.float64)[:, None]
+    options = SearchOptions(
+        binary_operators=("+", "*"), unary_operators=(), maxsize=7, timeout_in_seconds=60
+    )
+    front = search(Problem.split(X, torch.exp(X[:, 0])), options, engine="sparse")
+    assert {op.name for row in front for op in row.expression.operators} <= {"+", "*"}
+
+
+def test_an_exponential_with_small_smooth_errors_is_among_the_candidates() -> None:
+    """A network's errors: longer equations follow them, and the law must not be left out."""
+    t = torch.linspace(0, 1, 400, dtype=torch.float64)
+    y = 0.8 * torch.exp(-1.96 * t) + 3e-4 * torch.sin(7 * t) - 2e-4 * t**2
+    options = SearchOptions(niterations=3, timeout_in_seconds=60)
+    front = search(Problem.split(t[:, None], y, ["t"]), options, engine="sparse")
+    law = [row for row in front if row.complexity <= 6][-1]
+    assert law.loss < 1e-7, law.equation

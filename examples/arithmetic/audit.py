@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 
@@ -89,6 +88,10 @@ class Question:
 
     def error(self, predicted: torch.Tensor) -> float:
         return float(self.measure.summary(self.errors(predicted)))
+
+    def is_exact(self, equations: Sequence[Expression]) -> bool:
+        """Whether one of the equations gives every answer."""
+        return any(self.error(equation(self.columns())) < 1e-9 for equation in equations)
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,9 @@ def audit(
     order = torch.randperm(len(question.answers), generator=generator)
     half = len(order) // 2
     fitted, held_out = question.rows(order[half:]), question.rows(order[:half])
-    found = dict.fromkeys([*candidates, *explore(fitted, effort, seed)])
+    found = list(candidates)
+    if not fitted.is_exact(found):
+        found += explore(fitted, effort, seed)
     equation, poles, rejected = choose(found, fitted)
 
     predictions = {
@@ -210,15 +215,16 @@ def audit(
     )
 
 
-def explore(question: Question, effort: Effort, seed: int) -> Iterator[Expression]:
+def explore(question: Question, effort: Effort, seed: int) -> list[Expression]:
     """Equations from searches that wild answers do not lead astray.
 
-    Two beginnings: least squares on winsorised answers, and the short form that most rows
-    agree with. From each, rows are weighed by how well the best equation so far explains
-    them, and searched again.
+    Two beginnings: the short form that most rows agree with, and, unless what follows from it
+    is exact, least squares on winsorised answers.
     """
     start = consensus(question.columns(), question.answers, question.measure, question.unary, seed)
-    yield start
+    found = [start, *reweighted(start, question, effort, seed)]
+    if question.is_exact(found):
+        return found
     ends = torch.tensor([WINSORISED, 1 - WINSORISED], dtype=torch.float64)
     tame = question.answers.clamp(*torch.quantile(question.answers, ends))
     plain = [
@@ -226,15 +232,21 @@ def explore(question: Question, effort: Effort, seed: int) -> Iterator[Expressio
         for weights in question.measure.first_weights(tame)
         for equation in fronts(question, tame, weights, effort, seed)
     ]
-    yield from plain
-    for best in dict.fromkeys([start, simplest(plain, question)]):
-        for _ in range(effort.rounds):
-            weights = question.measure.weights(best(question.columns()), question.answers)
-            found = fronts(question, question.answers, weights, effort, seed)
-            yield from found
-            before, best = best, simplest([best, *found], question)
-            if best == before:
-                break
+    best = simplest(plain, question)
+    return [*found, *plain, *reweighted(best, question, effort, seed)]
+
+
+def reweighted(
+    best: Expression, question: Question, effort: Effort, seed: int
+) -> Iterator[Expression]:
+    """Searches in which a row counts by how well the best equation so far explains it."""
+    for _ in range(effort.rounds):
+        weights = question.measure.weights(best(question.columns()), question.answers)
+        found = fronts(question, question.answers, weights, effort, seed)
+        yield from found
+        before, best = best, simplest([best, *found], question)
+        if best == before:
+            return
 
 
 def fronts(
@@ -268,10 +280,10 @@ def simplest(equations: Sequence[Expression], question: Question) -> Expression:
 
 
 def choose(
-    equations: Mapping[Expression, Any] | Sequence[Expression], question: Question
+    equations: Sequence[Expression], question: Question
 ) -> tuple[Expression, PoleCheck, tuple[str, ...]]:
     """The simplest of the best without poles; those passed over for their poles."""
-    left, rejected = list(equations), []
+    left, rejected = list(dict.fromkeys(equations)), []
     largest = float(question.right.abs().max())
     while True:
         best = simplest(left, question)

@@ -18,7 +18,7 @@ Function = Callable[[torch.Tensor], torch.Tensor]
 LONGEST = 12
 """Bits of the longest string whose ones are to be counted."""
 
-_ANSWER = re.compile(r"\s*(-?\d[\d,]*(?:\.\d+)?)(?=[^\d,])(?!\.\d)(?!\s*[-+*/=]\s*\d)")
+_ANSWER = re.compile(r"\s*(-?\d[\d,]*(?:\.\d+)?)(?=[^\d,])(?!\.\d|\.\Z)(?!\s*[-+*/=]\s*\d)")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from .features import Features
 from .layer import SymbolicLayer
 from .layout import cast, named_arguments, read_inputs, read_output, write_output
 
-
 _ISOLATED = (
     {"isolate_recompiles": True}
     if "isolate_recompiles" in inspect.signature(torch.compile).parameters

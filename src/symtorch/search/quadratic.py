@@ -30,7 +30,7 @@ class QuadraticEngine:
 
     >>> from symtorch.search import SearchOptions, search
     >>> x = torch.randn(5000, 20, dtype=torch.float64)
-    >>> y = 0.1 * x[:, 3] * x[:, 7] + torch.randn(5000, dtype=torch.float64)
+    >>> y = 0.3 * x[:, 3] * x[:, 7] + torch.randn(5000, dtype=torch.float64)
     >>> front = search(Problem.split(x, y), SearchOptions(maxsize=7), engine="quadratic")
     >>> front[-1].expression.variables
     ('x3', 'x7')

@@ -107,9 +107,10 @@ def stages(workspace: Workspace) -> list[Stage]:
                 search.run(depth, beam)
 
     def tuned_sums(budget: int, beams: tuple[int, ...], keep: int) -> None:
-        terms = tuned_library(
-            term_families(vocabulary), arguments(600, 9), vocabulary, budget, workspace.check
-        )
+        tunable = term_families(vocabulary)
+        if not tunable:
+            return  # only sums and products were asked for: nothing holds an inner constant
+        terms = tuned_library(tunable, arguments(600, 9), vocabulary, budget, workspace.check)
         library = big(10_000).joined(terms)
         typical = power_law(workspace)[1]
         SumSearch(workspace, library, IDENTITY, False, typical).run(beams, keep)
