@@ -98,7 +98,7 @@ def ask(
     show([done.whole, *done.parts])
     recipe = published(task, done.table, done.answers, effort.seconds, arguments.seed)
     print(
-        f"\npublished recipe: {recipe.equation.pretty()}\n  median relative error "
+        f"\npublished recipe: {recipe.equation.pretty()}\n  relative error, at most 1: "
         f"{recipe.fitted:.3g} on its 50 rows, {recipe.others:.3g} on the others; {recipe.poles}"
     )
     figures.values[task.name] = {

@@ -16,9 +16,6 @@ from .measures import Interval, Measure, advantage, hits
 from .poles import PoleCheck, check_poles
 from .verdicts import Verdict, judge
 
-WITHIN = 1.1
-"""The simplest equation with at most this times the lowest error is chosen."""
-
 WINSORISED = 0.02
 """Share of the answers at each end that count as no wilder than the next one."""
 
@@ -269,10 +266,15 @@ def fronts(
 
 
 def simplest(equations: Sequence[Expression], question: Question) -> Expression:
-    """The simplest of those with about the lowest error."""
+    """The simplest of those within one standard error of the lowest error.
+
+    The rule of Breiman et al., "Classification and Regression Trees", 1984.
+    """
     columns = question.columns()
-    errors = {equation: question.error(equation(columns)) for equation in equations}
-    limit = WITHIN * min(errors.values())
+    rows = {equation: question.errors(equation(columns)) for equation in equations}
+    errors = {equation: float(question.measure.summary(each)) for equation, each in rows.items()}
+    best = min(errors, key=errors.__getitem__)
+    limit = errors[best] + float(rows[best].std()) / len(question.answers) ** 0.5
     return min(
         (equation for equation, error in errors.items() if error <= limit),
         key=lambda equation: (equation.complexity(), errors[equation]),

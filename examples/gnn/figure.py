@@ -20,10 +20,11 @@ def draw(results: Sequence[Result], path: Path) -> None:
     if not rows:
         return
     columns = 1 + len(SETTINGS)
-    figure = Figure(figsize=(2.9 * columns, 2.5 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(2.9 * columns, 2.3 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for axes, result in zip(grid, rows, strict=True):
         _scatter(axes[0], result)
+        axes[1].set_ylabel("distance to the truth", fontsize=8)
         for axis, setting in zip(axes[1:], SETTINGS, strict=True):
             _roll_outs(axis, result, setting.name)
     for axis, setting in zip(grid[0, 1:], SETTINGS, strict=True):
@@ -32,7 +33,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
     for axis in grid[-1, 1:]:
         axis.set_xlabel("steps", fontsize=8)
     grid[0, 1].legend(fontsize=7, frameon=False)
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=72)
 
 
 def _scatter(axis: Axes, result: Result) -> None:
@@ -48,5 +49,4 @@ def _roll_outs(axis: Axes, result: Result, setting: str) -> None:
         distance = result.errors[setting][who].roll_out
         axis.plot(range(1, len(distance)), distance[1:], style, label=who, linewidth=1.2)
     axis.set_yscale("log")
-    axis.set_ylabel("distance to the truth", fontsize=8)
     axis.tick_params(labelsize=7)
