@@ -43,6 +43,9 @@ SOLVED = 1e-10
 
 PIECE_ROWS = 1024
 
+LOOKING = 0.15
+"""Share of the time after which no further proposals are looked for."""
+
 
 def search_with_hints(
     explore: Explore, problem: Problem, options: SearchOptions, run: SearchRun
@@ -143,7 +146,7 @@ class _Session:
         deadline = Budget(max(share * self.run.budget.left(), 1e-3))
         views: list[View] = []
         if view.problem.oracle is not None:
-            views = proposals(view)
+            views = proposals(view, lambda: deadline.fraction() > LOOKING)
             parts = separated(view)
             widest = min((len(v.problem.names) for v in views), default=len(view.problem.names))
             if parts is not None and parts.widest < widest:

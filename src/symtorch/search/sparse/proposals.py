@@ -35,8 +35,11 @@ class _Move:
     derivatives: Derivatives
 
 
-def proposals(view: View) -> list[View]:
+def proposals(view: View, expired: Callable[[], bool] = lambda: False) -> list[View]:
     """Smaller problems that the oracle's gradients propose, the smallest first.
+
+    Pairs of many inputs, and pairs behind each possible factor, are many: when ``expired`` says
+    so, no further ones are tried.
 
     >>> from symtorch.search import Problem
     >>> X = torch.rand(300, 2, dtype=torch.float64) + 1
@@ -51,7 +54,7 @@ def proposals(view: View) -> list[View]:
         if table is None or len(view.problem.names) < 2:
             break
         made: View | None = None
-        for move in _moves(view, table):
+        for move in _moves(view, table, expired):
             try:
                 made = move.make(view)
             except InputError:
@@ -67,13 +70,13 @@ def proposals(view: View) -> list[View]:
     return [chain[-1], chain[0]] if len(chain) > 2 else chain[-1:]
 
 
-def _moves(view: View, table: Derivatives) -> Iterator[_Move]:
+def _moves(view: View, table: Derivatives, expired: Callable[[], bool]) -> Iterator[_Move]:
     """Steps that the gradients allow, the simplest kind first, of one kind the surest first."""
     kinds = (
         (TOLERANCE, (*_factors(view, table), *_linear_terms(view, table))),
-        (TOLERANCE, _pairs(view, table, lambda view: view)),
+        (TOLERANCE, _pairs(view, table, lambda view: view, expired)),
         # A derivative of a quotient has the errors of two.
-        (1.6 * TOLERANCE, _pairs_behind_a_factor(view, table)),
+        (1.6 * TOLERANCE, _pairs_behind_a_factor(view, table, expired)),
     )
     for limit, moves in kinds:
         good = [move for move in moves if move.defect < limit]
@@ -81,7 +84,9 @@ def _moves(view: View, table: Derivatives) -> Iterator[_Move]:
         yield from sorted(good, key=lambda move: max(move.defect, 0.1 * TOLERANCE))
 
 
-def _pairs_behind_a_factor(view: View, table: Derivatives) -> Iterator[_Move]:
+def _pairs_behind_a_factor(
+    view: View, table: Derivatives, expired: Callable[[], bool]
+) -> Iterator[_Move]:
     """``f = x h`` or ``f = h/x`` where two inputs enter h together: ``dx`` times a function of the
     distance alone."""
     for k, name in enumerate(view.problem.names):
@@ -94,7 +99,7 @@ def _pairs_behind_a_factor(view: View, table: Derivatives) -> Iterator[_Move]:
             def first(view: View, k: int = k, power: float = power, form: str = form) -> View:
                 return view.divided(lambda X: X[:, k] ** power, form)
 
-            yield from _pairs(view, inner, first)
+            yield from _pairs(view, inner, first, expired)
 
 
 def _factors(view: View, table: Derivatives) -> Iterator[_Move]:
@@ -127,13 +132,20 @@ def _linear_terms(view: View, table: Derivatives) -> Iterator[_Move]:
         yield _Move(off, make, table.reduced(k, c).selected(_others(view, k)))
 
 
-def _pairs(view: View, table: Derivatives, first: Callable[[View], View]) -> Iterator[_Move]:
+def _pairs(
+    view: View,
+    table: Derivatives,
+    first: Callable[[View], View],
+    expired: Callable[[], bool],
+) -> Iterator[_Move]:
     """Two inputs that enter together: as ``x + c y``, ``x^c y`` or ``x^2 + c y^2``.
 
     A function of u(x, y) and others has ``f_x u_y = f_y u_x``.
     """
     names = view.problem.names
     for i in range(len(names)):
+        if expired():
+            return
         for j in range(i):
             x, y = table.X[:, j], table.X[:, i]
             fx, fy = table.gradients[:, j], table.gradients[:, i]
