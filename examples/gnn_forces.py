@@ -24,7 +24,7 @@ from symtorch._figures import Figures, print_table, script_arguments
 
 FAST = Plan(
     simulations=1_000,
-    steps=24_000,
+    steps=16_000,
     effort=Effort(generations=25, individuals=400, seconds=60.0),
     extrapolates=False,
 )

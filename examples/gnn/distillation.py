@@ -13,14 +13,12 @@ from .laws import VARIABLES
 from .message_passing import MessagePassingForces
 from .messages import distance
 from .networks import Forces, all_edges
-from .simulation import Law
 
 SYSTEMS, ROWS = 1_000, 5_000
 """Systems that are run while recording, and pairs that are kept of them."""
 
 NEAREST = 0.2
-"""Pairs closer than this, or than the law's own cut, have no weight: the network saw few of
-them, and they would be most of the squared error."""
+"""Pairs closer than this have no weight: the network saw few of them."""
 
 TRANSFORMS = dict(
     zip(
@@ -60,14 +58,11 @@ class Effort:
     seconds: float = 150.0
 
 
-def distill(
-    forces: Forces, law: Law, states: Tensor, effort: Effort, seed: int
-) -> dict[int, Front]:
+def distill(forces: Forces, states: Tensor, effort: Effort, seed: int) -> dict[int, Front]:
     """A front for each message of a network with two.
 
     Args:
         forces: trained; its edge network is wrapped, and holds the fronts after.
-        law: says which pairs are too close.
         states: [systems, particles, 6], seen in training.
         effort: of the search.
         seed: of the sample and the search.
@@ -80,7 +75,7 @@ def distill(
         recording,
         output_dim=dims,
         variable_transforms=TRANSFORMS,
-        weights=_weights(recording, law),
+        weights=_weights(recording),
         # Five terms with free coefficients, as the spring has, are found by evolution rather
         # than among the sums that the sparse engine lists.
         engine="operon",
@@ -95,7 +90,7 @@ def distill(
     )
 
 
-def _weights(recording: Recording, law: Law) -> Tensor:
+def _weights(recording: Recording) -> Tensor:
     """Weights of pairs, so that errors count in relation to the size of a message.
 
     Forces span decades. By squares alone, the few nearest pairs would be all that matters,
@@ -104,5 +99,5 @@ def _weights(recording: Recording, law: Law) -> Tensor:
     x_i, x_j = recording.inputs.split(6, dim=1)
     messages = recording.outputs
     size = (messages - messages.median(0).values).square().sum(1)
-    far = distance(x_i, x_j) > max(NEAREST, law.nearest)
+    far = distance(x_i, x_j) > NEAREST
     return far / (size.median() + size)

@@ -171,7 +171,7 @@ def _study(law: Law, variant: str, data: Data, plan: Plan) -> Result:
         forces = reduced(forces, data.train.states[:TESTED])
         wrap(forces, "edge")
     begun = time.perf_counter()
-    fronts = distill(forces, law, data.train.states, plan.effort, plan.seed)
+    fronts = distill(forces, data.train.states, plan.effort, plan.seed)
     best = [front.get_best().expression for front in fronts.values()]
     result.found = Found(
         [equation.pretty() for equation in best],
