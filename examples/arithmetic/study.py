@@ -17,8 +17,8 @@ from .language_model import LanguageModel
 from .measures import BoundedRelative, ShareMissed, hits
 from .tasks import Task, read
 
-SMOOTH = SearchOptions(unary_operators=("square",), maxsize=20)
-"""Equations without digits: rational functions, for roots and logarithms are singular at 0."""
+SMOOTH = SearchOptions(unary_operators=("square", "exp"), maxsize=20)
+"""Equations without digits; roots and logarithms are singular at 0, which is asked for."""
 
 Answers = Callable[[Task, torch.Tensor], list[float | None]]
 """Answers to questions [rows, columns]; None where there was none that could be read."""
