@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from .audit import Finding
 from .study import Study
@@ -19,8 +20,8 @@ COLOURS = ("#4477aa", "#ccbb44", "#ee6677", "#bbbbbb")
 def draw(studies: Sequence[Study], path: Path) -> None:
     """A column a task: its answers, and the errors of equation and rivals; as a PNG."""
     # A canvas without a window: scripts run where there is no display.
-    figure = matplotlib.figure.Figure(figsize=(3.1 * len(studies), 5), layout="constrained")
-    matplotlib.backends.backend_agg.FigureCanvasAgg(figure)
+    figure = Figure(figsize=(3.1 * len(studies), 5), layout="constrained")
+    FigureCanvasAgg(figure)
     panels = figure.subplots(2, len(studies), squeeze=False)
     for (top, bottom), study in zip(panels.T, studies, strict=True):
         draw_answers(top, study)

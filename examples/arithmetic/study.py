@@ -17,7 +17,7 @@ from .language_model import LanguageModel
 from .measures import BoundedRelative, ShareMissed, hits
 from .tasks import Task, read
 
-SMOOTH = SearchOptions(unary_operators=("square", "exp"), maxsize=20)
+SMOOTH = SearchOptions(unary_operators=("inv", "square", "exp"), maxsize=20)
 """Equations without digits; roots and logarithms are singular at 0, which is asked for."""
 
 Answers = Callable[[Task, torch.Tensor], list[float | None]]
