@@ -20,7 +20,7 @@ from gnn.simulation import LAWS
 from gnn.study import Plan, Result, study
 from gnn.training import VARIANTS
 
-from symtorch._figures import Figures, print_table, script_arguments
+from symtorch._figures import Figures, example_arguments, print_table
 
 FAST = Plan(
     simulations=1_000,
@@ -55,7 +55,7 @@ def main() -> None:
     seconds = time.perf_counter() - started
     results = [result for batch in batches for result in batch]
     show(results)
-    if not arguments.fast:
+    if arguments.figure is not None:
         draw(results, arguments.figure)
     figures = Figures(
         {
@@ -70,9 +70,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = script_arguments(__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fast", action="store_true", help="a minute's worth")
+    parser = example_arguments(__doc__, figure="draw messages and roll-outs there")
     parser.add_argument("--laws", nargs="+", choices=LAWS, help="default: all")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, help="default: all")
     parser.add_argument(
@@ -86,7 +84,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="of training")
     parser.add_argument("--jobs", type=int, default=2, help="laws side by side")
     parser.add_argument("--networks", type=Path, help="folder to keep trained networks in")
-    parser.add_argument("--figure", type=Path, default=Path("gnn_forces.png"))
     arguments = parser.parse_args()
     defaults = FAST if arguments.fast else Plan()
     for name in ("simulations", "steps"):

@@ -24,7 +24,7 @@ from arithmetic.published import ROWS, published
 from arithmetic.study import Answers, Study, language_model, study
 from arithmetic.tasks import ADDITION, TASKS, Task
 
-from symtorch._figures import Figures, print_table, script_arguments
+from symtorch._figures import Figures, example_arguments, print_table
 
 FULL: dict[str, Any] = {
     "heuristics": [*HEURISTICS],
@@ -67,16 +67,15 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = script_arguments(__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fast", action="store_true", help="at most a minute: few prompts")
+    parser = example_arguments(
+        __doc__, figure="draw the answers there", fast="at most a minute: few prompts"
+    )
     parser.add_argument("--model", type=Path, help="folder of a causal model, or a GGUF file")
     parser.add_argument("--tasks", nargs="*", choices=TASKS, help="default: all")
     parser.add_argument("--heuristics", nargs="*", choices=HEURISTICS, help="default: all")
     parser.add_argument("--prompts", type=int, help="of each task")
     parser.add_argument("--seconds", type=float, help="of each search, at most")
     parser.add_argument("--answers", type=Path, help="file to keep the model's answers in")
-    parser.add_argument("--figure", type=Path, metavar="PNG")
     arguments = parser.parse_args()
     defaults = FAST if arguments.fast else FULL
     for name, value in defaults.items():

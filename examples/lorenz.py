@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import sympy
 import torch
@@ -30,7 +29,7 @@ from chaos.system import (
 )
 
 from symtorch import Front, SymbolicModel
-from symtorch._figures import Figures, print_table, script_arguments
+from symtorch._figures import Figures, example_arguments, print_table
 
 ROWS, NOISE, TOLERANCE = 8_000, 0.01, 0.02
 STARTS, STEP, UNTIL = 20, 0.01, 20.0
@@ -190,11 +189,9 @@ def check(figures: Figures, name: str, rows: list[dict]) -> None:
 
 
 def main() -> None:
-    parser = script_arguments(__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fast", action="store_true", help="at most a minute: the first part")
-    parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the trajectories there")
-    arguments = parser.parse_args()
+    arguments = example_arguments(
+        __doc__, fast="at most a minute: the first part", figure="draw the trajectories there"
+    ).parse_args()
     torch.manual_seed(arguments.seed)
     begun = time.perf_counter()
     figures = Figures()

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
 
 from pinn.drawing import draw
 from pinn.physics import Condition, Physics
 from pinn.study import FAST, FULL, study
 
-from symtorch._figures import Figures, script_arguments
+from symtorch._figures import Figures, example_arguments
 
 ALPHA = 0.2
 PUBLISHED = {"informed": 7.4e-6, "plain": 7.8e-3}
@@ -36,11 +35,7 @@ HEAT = Physics(
 
 
 def main() -> None:
-    parser = script_arguments(__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fast", action="store_true", help="at most a minute")
-    parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the errors there")
-    arguments = parser.parse_args()
+    arguments = example_arguments(__doc__, figure="draw the errors there").parse_args()
     begun = time.perf_counter()
 
     figures = Figures()

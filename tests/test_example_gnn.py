@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -33,8 +30,7 @@ from gnn.simulation import (
     random_state,
 )
 from gnn.training import VARIANTS, network, train
-
-SCRIPT = Path(__file__).parents[1] / "examples" / "gnn_forces.py"
+from helpers import assert_checks_passed, run_script
 
 
 def states(systems: int = 5, particles: int = 4, seed: int = 0) -> torch.Tensor:
@@ -274,17 +270,6 @@ def test_the_judge_reads_off_the_direction():
 
 def test_the_fast_run_finds_the_springs_law(tmp_path):
     pytest.importorskip("torch_geometric")
-    path = tmp_path / "figures.json"
-    command = [sys.executable, str(SCRIPT), "--fast", "--json", str(path)]
-    run = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    checks = json.loads(path.read_text())["checks"]
-    assert len(checks) == 3
-    assert all(check["passed"] for check in checks.values()), run.stdout
+    figures = run_script("examples/gnn_forces.py", tmp_path, "--fast")
+    assert len(figures["checks"]) == 3
+    assert_checks_passed(figures)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -27,9 +24,8 @@ from chaos.hidden import (
     quadratic,
 )
 from chaos.system import TERMS, lorenz, on_attractor, roll_out, time_to_divergence
+from helpers import assert_checks_passed, assert_png, run_script
 from lorenz import compare
-
-SCRIPT = Path(__file__).parents[1] / "examples" / "lorenz.py"
 
 
 def states(count=300, seed=0):
@@ -114,15 +110,6 @@ def test_training_on_observations_finds_coordinates_with_quadratic_dynamics():
 
 
 def test_the_fast_run_finds_the_law(tmp_path):
-    figures, picture = tmp_path / "figures.json", tmp_path / "trajectories.png"
-    run = subprocess.run(
-        [sys.executable, SCRIPT, "--fast", "--json", figures, "--figure", picture],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    checks = json.loads(figures.read_text())["checks"]
-    assert all(check["passed"] for check in checks.values()), run.stdout
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    picture = tmp_path / "trajectories.png"
+    assert_checks_passed(run_script("examples/lorenz.py", tmp_path, "--fast", "--figure", picture))
+    assert_png(picture)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,12 +11,12 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "examples"))
 
+from helpers import assert_checks_passed, assert_png, run_script
 from pinn.discovery import implied_constants, verify
 from pinn.training import error, network_for, train
 from pinn_heat import HEAT
 from pinn_more import OSCILLATOR, WAVE
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 ALL = [pytest.param(physics, id=physics.name) for physics in (HEAT, OSCILLATOR, WAVE)]
 
 
@@ -103,15 +100,6 @@ def test_training_with_physics_beats_training_without():
 
 @pytest.mark.parametrize("script", ["pinn_heat.py", "pinn_more.py"])
 def test_the_fast_run_finds_the_laws(script, tmp_path):
-    figures, picture = tmp_path / "figures.json", tmp_path / "errors.png"
-    run = subprocess.run(
-        [sys.executable, EXAMPLES / script, "--fast", "--json", figures, "--figure", picture],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    checks = json.loads(figures.read_text())["checks"]
-    assert all(check["passed"] for check in checks.values()), run.stdout
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    picture = tmp_path / "errors.png"
+    assert_checks_passed(run_script(f"examples/{script}", tmp_path, "--fast", "--figure", picture))
+    assert_png(picture)

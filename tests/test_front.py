@@ -370,7 +370,7 @@ class TestJson:
     def test_missing_key(self, front, key):
         data = json.loads(front.to_json())
         del data[key]
-        with pytest.raises(InputError, match=rf"not a saved front: KeyError\('{key}'\)"):
+        with pytest.raises(InputError, match=rf"not a saved front: .*'{key}'"):
             Front.from_json(json.dumps(data))
 
     @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ class TestJson:
     def test_missing_key_in_a_row(self, front, key):
         data = json.loads(front.to_json())
         del data["rows"][2][key]
-        with pytest.raises(InputError, match=rf"not a saved front: KeyError\('{key}'\)"):
+        with pytest.raises(InputError, match=rf"not a saved front: .*'{key}'"):
             Front.from_json(json.dumps(data))
 
     @pytest.mark.parametrize(

@@ -139,34 +139,44 @@ def operands(symbol: str) -> Callable[[Sequence[float]], str]:
     return lambda question: f"{question[0]:.0f} {symbol} {question[1]:.0f} ="
 
 
-ADDITION = Task(
-    name="addition",
-    columns=("a", "b"),
-    range=numbers_up_to(999, 999),
-    shots=((15, 27), (130, 8), (462, 391), (6, 3)),
-    write=operands("+"),
-    right=lambda table: table[:, 0] + table[:, 1],
-    lazy=lambda table: lead(table[:, 0]) + lead(table[:, 1]),
-    variables=digit_variables(("a", "b")),
-    plain=("a", "b"),
-    unary=OPERATORS,
-    places=places(2),
-    bins=lengths,
+def of_two_numbers(
+    name: str,
+    symbol: str,
+    operation: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    shots: Sequence[Sequence[float]],
+    judged: int,
+) -> Task:
+    """A task ``a symbol b =`` on numbers of one to three digits.
+
+    Args:
+        name: of the task.
+        symbol: of the operation in a prompt.
+        operation: what is right.
+        shots: the examples in a prompt.
+        judged: how many places of the answer are judged one by one.
+    """
+    return Task(
+        name=name,
+        columns=("a", "b"),
+        range=numbers_up_to(999, 999),
+        shots=shots,
+        write=operands(symbol),
+        right=lambda table: operation(table[:, 0], table[:, 1]),
+        lazy=lambda table: operation(lead(table[:, 0]), lead(table[:, 1])),
+        variables=digit_variables(("a", "b")),
+        plain=("a", "b"),
+        unary=OPERATORS,
+        places=places(judged),
+        bins=lengths,
+    )
+
+
+ADDITION = of_two_numbers(
+    "addition", "+", torch.add, ((15, 27), (130, 8), (462, 391), (6, 3)), judged=2
 )
 
-MULTIPLICATION = Task(
-    name="multiplication",
-    columns=("a", "b"),
-    range=numbers_up_to(999, 999),
-    shots=((4, 12), (130, 8), (46, 91), (6, 3)),
-    write=operands("*"),
-    right=lambda table: table[:, 0] * table[:, 1],
-    lazy=lambda table: lead(table[:, 0]) * lead(table[:, 1]),
-    variables=digit_variables(("a", "b")),
-    plain=("a", "b"),
-    unary=OPERATORS,
-    places=places(4),
-    bins=lengths,
+MULTIPLICATION = of_two_numbers(
+    "multiplication", "*", torch.mul, ((4, 12), (130, 8), (46, 91), (6, 3)), judged=4
 )
 
 TEMPERATURE = Task(

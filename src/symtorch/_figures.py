@@ -50,6 +50,23 @@ def script_arguments(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def example_arguments(
+    description: str | None, *, figure: str, fast: str = "at most a minute"
+) -> argparse.ArgumentParser:
+    """A parser for an example: ``--json``, ``--seed``, ``--fast`` and ``--figure``.
+
+    Args:
+        description: of the script.
+        figure: what ``--figure`` draws.
+        fast: what ``--fast`` does.
+    """
+    parser = script_arguments(description)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fast", action="store_true", help=fast)
+    parser.add_argument("--figure", type=Path, metavar="PNG", help=figure)
+    return parser
+
+
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows of equal keys as a table with aligned columns."""
     columns = list(rows[0])

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from . import latex
+from .documents import Format
 from .errors import InputError
 from .expression import Expression
 from .lazy import LazyModule
@@ -28,8 +29,7 @@ else:
 
 Strategy: TypeAlias = Literal["best", "score", "accuracy"]
 
-_FORMAT = "symtorch.front"
-_VERSION = 1
+_FORMAT = Format("symtorch.front", 1, "front")
 
 WITHIN = 1.5
 """PySR's rule "best" looks among equations with a loss up to this times the lowest."""
@@ -365,8 +365,7 @@ class Front:
         }
         return json.dumps(
             {
-                "format": _FORMAT,
-                "version": _VERSION,
+                **_FORMAT.header,
                 "variables": list(self.variables),
                 "operators": list(custom),
                 "loss_floor": self.loss_floor,
@@ -391,13 +390,7 @@ class Front:
             InputError: not such a text, or one that was tampered with.
         """
         try:
-            data = json.loads(text)
-            if not isinstance(data, dict) or data.get("format") != _FORMAT:
-                raise InputError("not a saved front: its 'format' is missing or another one")
-            if data["version"] != _VERSION:
-                raise InputError(
-                    f"saved front of version {data['version']}; this symtorch reads {_VERSION}"
-                )
+            data = _FORMAT.read(text)
             variables = tuple(_text(name) for name in _list(data["variables"]))
             defined = [
                 define_operator(_text(definition)) for definition in _list(data["operators"])

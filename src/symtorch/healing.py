@@ -22,6 +22,9 @@ from .reduction.request import Loss
 Agreement: TypeAlias = Literal["kl", "mse"]
 """How a model's output is held against the teacher's."""
 
+PIECE = 2**22
+"""Entries of logits that are compared at a time."""
+
 HELD_OUT = 10
 """One batch of so many is held out where no other ones are handed over."""
 
@@ -317,8 +320,15 @@ def _logits(output: Any) -> torch.Tensor:
 
 def _divergence(output: Any, target: Any) -> torch.Tensor:
     """Kullback-Leibler divergence from the teacher, in nats, mean over all rows."""
-    ours, theirs = (_logits(o).float().log_softmax(-1).flatten(0, -2) for o in (output, target))
-    return nn.functional.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+    ours, theirs = (_logits(o).flatten(0, -2) for o in (output, target))
+    rows, classes = ours.shape
+    # In pieces that stay in the cache: a vocabulary's tables fill hundreds of MiB each.
+    size = max(1, PIECE // classes)
+    total = ours.new_zeros((), dtype=torch.float32)
+    for start in range(0, rows, size):
+        ln_q, ln_p = (t[start : start + size].float().log_softmax(-1) for t in (ours, theirs))
+        total = total + nn.functional.kl_div(ln_q, ln_p, reduction="sum", log_target=True)
+    return total / rows
 
 
 def _difference(output: Any, target: Any) -> torch.Tensor:

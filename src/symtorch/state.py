@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from .distillation import Distillation, is_number
+from .documents import Format
 from .errors import InputError
 from .pruning import PruningMask
 
-_FORMAT = "symtorch.block"
-_VERSION = 1
+_FORMAT = Format("symtorch.block", 1, "state of a SymbolicModel")
 _LATER = {"pruning": None, "local": None, "switched_local": False}
 """Entries that files from before there were such things do not have."""
 _KEYS = {"format", "version", "layout", "outputs", "chosen", "trainable_constants", *_LATER}
@@ -47,8 +47,7 @@ class BlockState:
         ``torch.load(weights_only=True)`` lets through.
         """
         state = {
-            "format": _FORMAT,
-            "version": _VERSION,
+            **_FORMAT.header,
             **self.distillation.to_json(),
             "chosen": None if self.chosen is None else _with_text_keys(self.chosen),
             "trainable_constants": self.trainable_constants,
@@ -98,17 +97,11 @@ def _parse(state: Any, name: str) -> dict[str, Any]:
     if not isinstance(state, torch.Tensor) or state.dtype != torch.uint8:
         raise InputError(f"block '{name}': its saved state is no tensor of bytes")
     try:
-        data = json.loads(bytes(state.cpu().tolist()).decode())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"block '{name}': its saved state is not JSON ({error})") from None
-    if isinstance(data, dict):
-        data = {**_LATER, **data}
-    if not isinstance(data, dict) or data.get("format") != _FORMAT or set(data) != _KEYS:
+        data = {**_LATER, **_FORMAT.read(bytes(state.cpu().tolist()).decode())}
+    except (UnicodeDecodeError, InputError) as error:
+        raise InputError(f"block '{name}': {error}") from None
+    if set(data) != _KEYS:
         raise InputError(f"block '{name}': not the saved state of a SymbolicModel")
-    if data["version"] != _VERSION:
-        raise InputError(
-            f"block '{name}': saved by version {data['version']}; this symtorch reads {_VERSION}"
-        )
     chosen = data["chosen"]
     is_choice = chosen is None or (
         isinstance(chosen, dict)

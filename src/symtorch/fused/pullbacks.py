@@ -115,22 +115,22 @@ def _divisor(divisor: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> P
     return pull
 
 
-def _larger(
-    into: Sequence[Sink], g: torch.Tensor, y: torch.Tensor, args: Sequence[torch.Tensor]
-) -> None:
-    a, b = args
-    halved = torch.where(a == b, g / 2, g)
-    into[0].add_(halved.masked_fill(a < b, 0))
-    into[1].add_(halved.masked_fill(a > b, 0))
+def _extreme(loses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Pullback:
+    """Of max or min: all to the argument that was taken, half to each of two equal ones.
 
+    Args:
+        loses: ``loses(a, b)``, where the first of two arguments is not taken.
+    """
 
-def _smaller(
-    into: Sequence[Sink], g: torch.Tensor, y: torch.Tensor, args: Sequence[torch.Tensor]
-) -> None:
-    a, b = args
-    halved = torch.where(a == b, g / 2, g)
-    into[0].add_(halved.masked_fill(a > b, 0))
-    into[1].add_(halved.masked_fill(a < b, 0))
+    def pull(
+        into: Sequence[Sink], g: torch.Tensor, y: torch.Tensor, args: Sequence[torch.Tensor]
+    ) -> None:
+        a, b = args
+        halved = torch.where(a == b, g / 2, g)
+        into[0].add_(halved.masked_fill(loses(a, b), 0))
+        into[1].add_(halved.masked_fill(loses(b, a), 0))
+
+    return pull
 
 
 def _power(
@@ -158,8 +158,8 @@ _KNOWN: Mapping[str, Pullback] = {
     AFFINE.name: _affine,
     "^": _power,
     "atan2": _angle,
-    "max": _larger,
-    "min": _smaller,
+    "max": _extreme(torch.lt),
+    "min": _extreme(torch.gt),
     "sin": _factor(lambda x, y: torch.cos(x)),
     "cos": _factor(lambda x, y: torch.sin(x).neg_()),
     "tan": _factor(lambda x, y: 1 + y * y),

@@ -219,22 +219,26 @@ class Refiner:
         """Positions and simple numbers worth trying, simplest first.
 
         Moving constant i by d and refitting the rest raises the loss by
-        ``d**2 / inverse(J'J)[i, i]``; what that forbids need not be tried.
+        ``d**2 / inverse(J'J)[i, i]``; what that forbids need not be tried. Columns of J count in
+        units of their norms, so that constants of any size can be told apart.
         """
         values = list(free_constants(root))
         if not values:
             return []
         system = _System(root, self._with(pinned), self._root_weights, self.sample.y)
         jacobian = system.jacobian(np.array(values))
-        # By the largest entry first: squares of what stands for "not finite" overflow.
+        # By the largest entry first: squares of what stands for "not finite" overflow. What is
+        # left has an entry of 1, unless the constant does nothing at all.
         largest = np.maximum(np.abs(jacobian).max(axis=0), 1e-300)
-        norms = largest * np.maximum(np.linalg.norm(jacobian / largest, axis=0), 1e-300)
+        norms = largest * np.maximum(np.linalg.norm(jacobian / largest, axis=0), 1.0)
         scaled = jacobian / norms
-        variance = np.diagonal(np.linalg.pinv(scaled.T @ scaled, hermitian=True)) / norms / norms
+        variance = np.diagonal(np.linalg.pinv(scaled.T @ scaled, hermitian=True))
         trials = []
         for position, value in enumerate(values):
             for rank, simple in enumerate(simple_numbers(value)):
-                rise = (simple - value) ** 2 / max(float(variance[position]), 1e-300)
+                shift = (simple - value) * float(norms[position])
+                # As a product: a float's power raises where a product overflows to infinity.
+                rise = shift * shift / max(float(variance[position]), 1e-300)
                 if loss + rise <= 2 * limit:
                     trials.append((rank, rise, position, simple))
         return [(position, simple) for _, _, position, simple in sorted(trials)]

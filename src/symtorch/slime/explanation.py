@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ..documents import Format
 from ..errors import InputError, StateError
 from ..expression import Expression
 from ..features import Features
@@ -29,8 +29,7 @@ from .view import View
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_FORMAT = "symtorch.explanation"
-_VERSION = 1
+_FORMAT = Format("symtorch.explanation", 1, "explanation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,8 +254,7 @@ class Explanation:
         """Everything but the model as JSON text, for `from_json`."""
         return json.dumps(
             {
-                "format": _FORMAT,
-                "version": _VERSION,
+                **_FORMAT.header,
                 "front": self.front.to_json(),
                 "complexity": self.complexity,
                 "link": self.link.name,
@@ -287,14 +285,7 @@ class Explanation:
         from .target import query_of
 
         try:
-            data = json.loads(text)
-            if not isinstance(data, Mapping) or data.get("format") != _FORMAT:
-                raise InputError("not a saved explanation: its 'format' is missing or another one")
-            if data["version"] != _VERSION:
-                raise InputError(
-                    f"saved explanation of version {data['version']}; this symtorch reads "
-                    f"{_VERSION}"
-                )
+            data = _FORMAT.read(text)
             columns: Columns = columns_from_json(data["columns"])
             inputs = len(columns)
             rows = numbers(data["rows"], None, inputs)

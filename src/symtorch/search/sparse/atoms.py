@@ -235,9 +235,9 @@ def scan(
     About ``budget`` rows come back: families share it, and each takes as many of the arguments as
     fit.
     """
-    blocks: list[Tensor] = []
-    labels: list[Tensor] = []
-    thetas: list[Tensor] = []
+    blocks = [arguments[:0]]
+    labels = [torch.empty(0, 2, dtype=torch.long, device=arguments.device)]
+    thetas = [arguments.new_empty(0)]
     n = arguments.shape[1]
     shares = sum(family.share for family in families)
     for number, family in enumerate(families):

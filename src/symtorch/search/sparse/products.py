@@ -342,8 +342,9 @@ class ProductSearch:
     def rank(self, state: tuple[float, list[Factor]]) -> tuple[int, float]:
         """Constants are refined to some nine digits here; what differs below that is decided by
         size."""
-        # A state without a fit has an infinite error, which has no rounded logarithm.
-        error = min(max(state[0], 1e-17), 1e30)
+        # A state without a fit has an error that is infinite or not a number, and those have no
+        # rounded logarithm.
+        error = max(state[0], 1e-17) if state[0] < 1e30 else 1e30
         return round(2 * math.log10(error)), sum(self.cost(f) for f in state[1])
 
     def emit_best(self, states: list[tuple[float, list[Factor]]], keep: int) -> None:

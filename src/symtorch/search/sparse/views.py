@@ -113,13 +113,7 @@ class View:
 
         return replace(
             self,
-            problem=replace(
-                problem,
-                train=moved(problem.train),
-                validation=moved(problem.validation),
-                names=(*(problem.names[k] for k in keep), name),
-                oracle=None,
-            ),
+            problem=replace(self._moved(moved), names=(*(problem.names[k] for k in keep), name)),
             options=self.options_for(keep, [self._size(meaning)]),
             forms=(*self.forms, (name, meaning)),
             story=f"{self.story} {name} = {form};",
@@ -148,22 +142,21 @@ class View:
         return replace(rewritten, constants=True)
 
     def _rewritten(self, moved: Callable[[Sample], Sample], form: str, story: str) -> View:
-        problem = self.problem
-        meaning = self._meaning(form, (*problem.names, _EQUATION))
+        meaning = self._meaning(form, (*self.problem.names, _EQUATION))
         return replace(
             self,
-            problem=replace(
-                problem,
-                train=moved(problem.train),
-                validation=moved(problem.validation),
-                oracle=None,
-            ),
+            problem=self._moved(moved),
             forms=(*self.forms, (_EQUATION, meaning)),
             options=self.options.replace(
                 maxsize=max(1, self.options.maxsize - self._size(meaning) + 1)
             ),
             story=f"{self.story} {story};",
         )
+
+    def _moved(self, moved: Callable[[Sample], Sample]) -> Problem:
+        """The problem with other samples, about which the oracle knows nothing."""
+        train, validation = moved(self.problem.train), moved(self.problem.validation)
+        return replace(self.problem, train=train, validation=validation, oracle=None)
 
     def _meaning(self, form: str, names: Sequence[str]) -> Expression:
         """A form as an expression.

@@ -1,0 +1,43 @@
+"""Refining the constants of equations: fits, and numbers where fits have nothing to hold on to."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from symtorch.expression import ComplexityRule, Expression
+from symtorch.search import Problem
+from symtorch.search.constants import Refiner
+from symtorch.search.sparse.atoms import scan
+
+
+def refiner(law: str) -> Refiner:
+    x = torch.linspace(0, 5, 50, dtype=torch.float64)
+    y = Expression.parse(law)({"x": x})
+    problem = Problem.split(x[:, None], y, ["x"], validation_fraction=0)
+    return Refiner(problem, problem.train, ComplexityRule())
+
+
+@pytest.mark.parametrize(
+    ("law", "start"),
+    [
+        ("2*sqrt(3*x) + 1", "2.1*sqrt(2.7*x) + 1.1"),
+        # The second constant of each changes nothing at any point.
+        ("2*x", "2.1*max(x, -5.3)"),
+        ("2*x + 1", "2.1*x + floor(1.3 + 0.01*sin(0.7*x))"),
+        # Squares of differences between such numbers are infinite.
+        ("3.3*x", "3.1e180*x/1.1e180"),
+    ],
+)
+def test_constants_are_fitted(law, start):
+    polished = refiner(law).polish(Expression.parse(start).root)
+    x = torch.linspace(0, 5, 11, dtype=torch.float64)
+    found, expected = (e({"x": x}) for e in (Expression(polished.root), Expression.parse(law)))
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_scan_of_nothing_is_empty():
+    for families, rows in (([], 4), ([], 0)):
+        found = scan(families, torch.zeros(rows, 7), False, 100, lambda: None)
+        assert found.rows.shape == (0, 7)
+        assert len(found.family) == len(found.argument) == len(found.theta) == 0
