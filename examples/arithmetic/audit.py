@@ -20,6 +20,10 @@ WINSORISED = 0.02
 """Share of the answers at each end that count as no wilder than the next one."""
 
 
+SUBSETS, SUBSET = 3, 50
+"""How many random subsets are fitted by themselves, and their rows."""
+
+
 @dataclass(frozen=True)
 class Language:
     """What equations are written in.
@@ -215,8 +219,10 @@ def audit(
 def explore(question: Question, effort: Effort, seed: int) -> list[Expression]:
     """Equations from searches that wild answers do not lead astray.
 
-    Two beginnings: the short form that most rows agree with, and, unless what follows from it
-    is exact, least squares on winsorised answers.
+    Three beginnings: the short form that most rows agree with, and, unless what follows from
+    it is exact, least squares on winsorised answers and on a few random subsets. Of these some
+    hold hardly a wild answer, so that their equations are near what most rows follow (the
+    resampling of Rousseeuw and Leroy, "Robust Regression and Outlier Detection", 1987).
     """
     start = consensus(question.columns(), question.answers, question.measure, question.unary, seed)
     found = [start, *reweighted(start, question, effort, seed)]
@@ -224,13 +230,27 @@ def explore(question: Question, effort: Effort, seed: int) -> list[Expression]:
         return found
     ends = torch.tensor([WINSORISED, 1 - WINSORISED], dtype=torch.float64)
     tame = question.answers.clamp(*torch.quantile(question.answers, ends))
+    beginnings = [
+        *((question, tame, weights) for weights in question.measure.first_weights(tame)),
+        *((part, part.answers, torch.ones_like(part.answers)) for part in subsets(question, seed)),
+    ]
     plain = [
         equation
-        for weights in question.measure.first_weights(tame)
-        for equation in fronts(question, tame, weights, effort, seed)
+        for part, answers, weights in beginnings
+        for equation in fronts(part, answers, weights, effort, seed)
     ]
     best = simplest(plain, question)
     return [*found, *plain, *reweighted(best, question, effort, seed)]
+
+
+def subsets(question: Question, seed: int) -> Iterator[Question]:
+    """Random rows of a question; none where there are hardly more rows than that."""
+    count = len(question.answers)
+    if count < 2 * SUBSET:
+        return
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(SUBSETS):
+        yield question.rows(torch.randperm(count, generator=generator)[:SUBSET])
 
 
 def reweighted(
