@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .atoms import factor_families, term_families, tuned_library
+from .factors import FactorPool, build_pool
 from .forms import distances, independent_atoms, library_atoms
 from .library import Library, argument_library, monomials_times_atoms
 from .links import IDENTITY, Link, offset_link, sum_links, transcendental_links
-from .products import FactorPool, ProductSearch, build_pool, power_law
+from .log_model import LogModel, power_law
+from .products import ProductSearch
 from .sums import RationalSearch, SumSearch
 from .workspace import Workspace
 
@@ -19,9 +21,8 @@ def centers(exponents: Sequence[float], power: float) -> list[tuple[float, ...]]
     """Monomials that may multiply every term of a sum equal to ``y^power``.
 
     exponents [d]: those of the product of powers nearest to y. Inputs whose exponent is close to
-    a whole number
-    may be common factors; the others are averages over the terms, and then the middle is a good
-    place to look from.
+    a whole number may be common factors; the others are averages over the terms, and then the
+    middle is a good place to look from.
     """
     scaled = [p * power for p in exponents]
     clean = tuple(float(round(p)) if abs(p - round(p)) < 0.12 else 0.0 for p in scaled)
@@ -75,7 +76,8 @@ def stages(workspace: Workspace) -> list[Stage]:
         pool = build_pool(library, families[:1], 10, workspace)
         for link in product_links():
             for relative in (True, False):
-                ProductSearch(workspace, library, families, pool, link, relative).run(0, 1)
+                model = LogModel(workspace, link, relative)
+                ProductSearch(model, library, families, pool).run(0, 1)
 
     def plain_sums(limit: int, beams: tuple[int, ...], keep: int) -> None:
         typical = power_law(workspace)[1]
@@ -91,7 +93,8 @@ def stages(workspace: Workspace) -> list[Stage]:
     def factor_pairs(limit: int, budget: int, relative: bool) -> None:
         pool = factor_pool(limit, budget)
         library = arguments(limit, 9)
-        ProductSearch(workspace, library, families, pool, IDENTITY, relative).pairs(3_000, 4)
+        model = LogModel(workspace, relative=relative)
+        ProductSearch(model, library, families, pool).pairs(3_000, 4)
 
     def products(
         limit: int, budget: int, depth: int, beam: int, links: list[Link], relative: bool = True
@@ -100,7 +103,8 @@ def stages(workspace: Workspace) -> list[Stage]:
         for link in links:
             if workspace.solved:
                 return
-            search = ProductSearch(workspace, arguments(limit, 9), families, pool, link, relative)
+            model = LogModel(workspace, link, relative)
+            search = ProductSearch(model, arguments(limit, 9), families, pool)
             if depth == 2:
                 search.pairs(4_000, 4)
             if not workspace.solved:
