@@ -41,3 +41,19 @@ def test_a_scan_of_nothing_is_empty():
         found = scan(families, torch.zeros(rows, 7), False, 100, lambda: None)
         assert found.rows.shape == (0, 7)
         assert len(found.family) == len(found.argument) == len(found.theta) == 0
+
+
+def test_the_first_part_of_a_difference_is_dropped_where_the_data_do_not_need_it():
+    generator = torch.Generator().manual_seed(0)
+    X = 0.3 + 2 * torch.rand(400, 3, generator=generator, dtype=torch.float64)
+    names = ["dx", "dy", "r"]
+    columns = dict(zip(names, X.unbind(-1), strict=True))
+    y = Expression.parse("(1.29 - 1.3*r)*(0.057*dx + dy)/r + 0.134")(columns)
+    y = y + 0.005 * torch.randn(400, generator=generator, dtype=torch.float64)
+    problem = Problem.split(X, y, names, validation_fraction=0)
+    rule = ComplexityRule()
+    short = Refiner(problem, problem.train, rule)
+    # The sign of what is left is turned by the constants of the other factor.
+    short.shorten(Expression.parse("(0.003 - (0.06*dx + dy)/r)*(1.31*r - 1.28) + 0.13").root)
+    losses = {rule.of(form.root): form.loss for form in short.best_of_each_size()}
+    assert losses[15] < 1.1 * 0.005**2

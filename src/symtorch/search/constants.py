@@ -354,9 +354,14 @@ def _shortened(root: Node) -> Iterator[Node]:
     if not isinstance(root, Call):
         return
     name = root.operator.name
-    if name in ("+", "*", "max", "min"):
+    if name in ("+", "-", "*", "max", "min"):
+        # What is left of a difference may have the wrong sign; a constant around it takes it up.
         yield from root.args
-    elif name in ("-", "/") or len(root.args) == 1:
+    elif name == "/":
+        yield root.args[0]
+        if not isinstance(root.args[0], Constant):
+            yield _with_arg(root, 0, Constant(1.0))
+    elif len(root.args) == 1:
         yield root.args[0]
     for position, arg in enumerate(root.args):
         if isinstance(arg, Call) and not tuple(_variables(arg)):
