@@ -27,6 +27,8 @@ def draw(studies: Sequence[Study], path: Path) -> None:
         draw_answers(top, study)
         draw_shares(bottom, [study.whole, *study.parts], study.task)
     panels[0, 0].set_ylabel("answer")
+    handles, names = panels[1, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=8)
     figure.savefig(path, dpi=80)
 
 
@@ -61,4 +63,3 @@ def draw_shares(panel: Axes, findings: Sequence[Finding], task: str) -> None:
     panel.invert_yaxis()
     panel.set_xlim(0, 100)
     panel.set_xlabel("% of held-out answers given")
-    panel.legend(fontsize=7)
