@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import importlib.util
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -12,6 +11,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import torch
+
+from symtorch._packaged import packaged_file
 
 WIKIPEDIA = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 NEWS = "lee_background.cor"
@@ -24,11 +25,7 @@ MISSING = (
 
 def packaged_text(name: str) -> Path | None:
     """A file of gensim's test data, found without importing the package."""
-    found = importlib.util.find_spec("gensim")
-    if found is None or found.origin is None:
-        return None
-    path = Path(found.origin).parent / "test" / "test_data" / name
-    return path if path.exists() else None
+    return packaged_file("gensim", f"test/test_data/{name}")
 
 
 def read_articles(path: Path) -> list[str]:

