@@ -11,7 +11,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -218,62 +218,58 @@ def put_in_place(
     study: Study, layers: tuple[int, ...], recipe: Recipe, row: str
 ) -> list[nn.Module]:
     """Replace the MLPs, one layer after the other, each fitted behind those before it."""
-    start = layers[0]
-    if recipe.reduction is None:
-        for layer in layers:
+    if recipe.reduction is not None:
+        distil = heal_blocks if recipe.healed else distil_blocks
+        distil(study, layers, recipe)
+    elif row != "intact":
+        for layer, batches in entering(study, layers):
             mlp = study.mlps[layer]
-            layers_of(study.model)[layer].mlp = recipes.plain_stand_in(
-                row, mlp, lambda layer=layer: sample(study, layer, start)
-            ).to(study.arguments.device)
-    elif recipe.healed:
-        heal_blocks(study, layers, recipe)
-    else:
-        distil_blocks(study, layers, recipe)
+            recording = SymbolicModel(mlp).record(
+                batches,
+                parent_model=Tail(study.model, layer, stop=layer + 1),
+                max_samples=study.arguments.max_samples,
+            )
+            stand_in = recipes.plain_stand_in(row, mlp, recording)
+            layers_of(study.model)[layer].mlp = stand_in.to(study.arguments.device)
     return [layers_of(study.model)[layer].mlp for layer in layers]
 
 
-def sample(study: Study, layer: int, start: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs and outputs of a true MLP, [rows, width] each."""
-    block = SymbolicModel(study.mlps[layer])
-    layers_of(study.model)[layer].mlp = block
-    try:
-        recording = block.record(
-            fit_batches(study, start),
-            parent_model=Tail(study.model, start, stop=layer + 1),
-            max_samples=study.arguments.max_samples,
-        )
-    finally:
-        layers_of(study.model)[layer].mlp = study.mlps[layer]
-    return recording.inputs, recording.outputs
+def entering(study: Study, layers: tuple[int, ...]) -> Iterator[tuple[int, list[torch.Tensor]]]:
+    """Each layer, and the hidden states that enter it behind what stands in for earlier ones.
 
-
-def fit_batches(study: Study, start: int) -> list[torch.Tensor]:
-    device = study.arguments.device
-    return [states.to(device) for states in study.states("fit", start).split(8)]
+    They pass through each layer once: what is put in a layer's place has to be there before
+    the next one is asked for.
+    """
+    device, at = study.arguments.device, layers[0]
+    hidden = study.states("fit", at)
+    for layer in layers:
+        if layer > at:
+            hidden = states_before(study.model, layer, hidden.split(8), device, at)
+            at = layer
+        yield layer, [states.to(device) for states in hidden.split(8)]
 
 
 def distil_blocks(study: Study, layers: tuple[int, ...], recipe: Recipe) -> None:
     assert recipe.reduction is not None
-    a, start = study.arguments, layers[0]
+    a = study.arguments
     path = blocks_file(study, layers, recipe)
     if path.exists():
         load_blocks(study, layers, path)
     else:
-        for layer in layers:
-            weight = None
-            if recipe.reduction.method != "pca":
-                weight = weight_of(study, layer, start)
+        weights: dict[int, torch.Tensor] = {}
+        if recipe.reduction.method != "pca":
+            # Of the intact model, so before any layer is replaced.
+            weights = {layer: weight_of(study, layer, layers[0]) for layer in layers}
+        for layer, batches in entering(study, layers):
             block = recipes.distill(
                 study.model,
                 layer,
-                start,
-                fit_batches(study, start),
+                batches,
                 recipe,
-                weight,
+                weights.get(layer),
                 seconds=a.seconds,
                 max_samples=a.max_samples,
             )
-            # In force for the layers that follow.
             recipes.put_in_force(block, equations=True)
         save_blocks(study, layers, path)
     for layer in layers:
@@ -296,7 +292,8 @@ def weight_of(study: Study, layer: int, start: int) -> torch.Tensor:
 def heal_blocks(study: Study, layers: tuple[int, ...], recipe: Recipe) -> None:
     a = study.arguments
     distil_blocks(study, layers, recipe)
-    path = blocks_file(study, layers, recipe, f"-healed-{a.heal_steps}")
+    kind = "" if recipe.equations else "-without"
+    path = blocks_file(study, layers, recipe, f"{kind}-healed-{a.heal_steps}")
     if path.exists():
         load_blocks(study, layers, path)
         return
@@ -377,7 +374,7 @@ def time_shape(arguments: argparse.Namespace) -> dict[str, Any]:
         batches = [states.to(arguments.device) for states in hidden.split(2)]
         for layer in layers:
             block = recipes.distill(
-                model, layer, layers[0], batches, recipe, None, seconds=20, max_samples=2_000
+                model, layer, batches, recipe, None, seconds=20, max_samples=2_000
             )
             recipes.put_in_force(block, equations=True)
         replaced = {layer: layers_of(model)[layer].mlp for layer in layers}

@@ -118,13 +118,29 @@ def _shallow(module: nn.Module) -> nn.Module:
 
 
 def states_before(
-    model: nn.Module, layer: int, batches: Sequence[torch.Tensor], device: str = "cpu"
+    model: nn.Module,
+    layer: int,
+    batches: Sequence[torch.Tensor],
+    device: str = "cpu",
+    start: int = 0,
 ) -> torch.Tensor:
-    """Hidden states that enter a layer, [windows, tokens, width], on the CPU."""
+    """Hidden states that enter a layer, [windows, tokens, width], on the CPU.
+
+    Args:
+        model: whole, with whatever stands in for its parts.
+        layer: they enter.
+        batches: tokens, or the hidden states that enter the layer ``start`` if it is not 0.
+        device: to compute on.
+        start: layer to begin with.
+    """
     twin = _shallow(model.model)
-    twin._modules["layers"] = nn.ModuleList(layers_of(model)[:layer])
+    twin._modules["layers"] = nn.ModuleList(layers_of(model)[start:layer])
     twin._modules["norm"] = nn.Identity()
+    name = "inputs_embeds" if start else "input_ids"
     with torch.no_grad():
         return torch.cat(
-            [twin(batch.to(device), use_cache=False).last_hidden_state.cpu() for batch in batches]
+            [
+                twin(**{name: batch.to(device)}, use_cache=False).last_hidden_state.cpu()
+                for batch in batches
+            ]
         )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from symtorch import Reduction, SymbolicModel, heal
+from symtorch import Recording, Reduction, SymbolicModel, heal
 from symtorch.reduction import gradient_moment
 
 from .model import Tail, layers_of
@@ -53,9 +53,11 @@ RECIPES: dict[str, Recipe] = {
     "published": PUBLISHED,
     "published, healed": replace(PUBLISHED, healed=True),
     "supervised 40k": replace(SMALL, equations=False),
+    "supervised 40k, healed": replace(SMALL, equations=False, healed=True),
     "supervised 40k + symbolic": SMALL,
     "supervised 40k + symbolic, healed": replace(SMALL, healed=True),
     "supervised": replace(LARGE, equations=False),
+    "supervised, healed": replace(LARGE, equations=False, healed=True),
     "supervised + symbolic": LARGE,
     "supervised + symbolic, healed": replace(LARGE, healed=True),
 }
@@ -96,13 +98,9 @@ class Projected(nn.Module):
         return self.y_mean + (y - self.y_mean) @ self.y_plane
 
 
-def plain_stand_in(
-    row: str, mlp: nn.Module, record: Callable[[], tuple[torch.Tensor, torch.Tensor]]
-) -> nn.Module:
-    """The stand-in of a row that needs no search."""
-    if row == "intact":
-        return mlp
-    x, y = record()
+def plain_stand_in(row: str, mlp: nn.Module, recording: Recording) -> nn.Module:
+    """The stand-in of a row that needs no search, for an MLP and what was recorded of it."""
+    x, y = recording.inputs, recording.outputs
     if row == "PCA control":
         return Projected(mlp, x, y)
     return Constant(y.mean(0) if row == "mean" else torch.zeros_like(y[0]))
@@ -111,7 +109,6 @@ def plain_stand_in(
 def distill(
     model: nn.Module,
     layer: int,
-    start: int,
     hidden: Sequence[torch.Tensor],
     recipe: Recipe,
     weight: torch.Tensor | None,
@@ -124,8 +121,7 @@ def distill(
     Args:
         model: whole; what stands in for earlier layers is in force, and fitted around.
         layer: whose MLP.
-        start: the layer that ``hidden`` enters.
-        hidden: batches.
+        hidden: batches of what enters the layer, [windows, tokens, width] each.
         recipe: what to do.
         weight: what an error of the MLP's output costs.
         seconds: for the search of one equation.
@@ -139,7 +135,7 @@ def distill(
         reduction = replace(reduction, weight=weight)
     block.distill(
         hidden,
-        parent_model=Tail(model, start, stop=layer + 1),
+        parent_model=Tail(model, layer, stop=layer + 1),
         reduce=reduction,
         engine=recipe.engine,
         sr_params={

@@ -10,8 +10,9 @@ from .errors import InputError
 from .lazy import LazyModule
 from .operators import OPERATORS, Operator
 from .parsing import operators_in
+from .polynomial import shortest_as_written
 from .printing import readable
-from .tree import Call, Constant, Node, Variable, evaluate_sympy, sympy_number
+from .tree import Call, Constant, Node, Variable, evaluate_sympy, sympy_number, walk
 
 if TYPE_CHECKING:
     import sympy
@@ -37,6 +38,9 @@ _HEADS: Mapping[str, str] = {
 
 _MULTIPLIED_OUT = 12
 """Largest integer power written as a product where ``^`` is not allowed."""
+
+_LONG = 60
+"""Nodes above which a polynomial written out is not put in SymPy's order."""
 
 _SYMPY_REFUSES = (TypeError, ValueError, ArithmeticError, RecursionError, AttributeError)
 """What SymPy raises on forms it cannot hold: comparisons with nan, ``mod(x, 0)``, ..."""
@@ -96,7 +100,8 @@ def simplify(
     """The shortest equal form found: like terms merged, factors 1 and terms 0 gone.
 
     Only the operators that the tree already uses are used, and ``+ - *``; where the
-    shorter form needs another, the tree stays.
+    shorter form needs another, the tree stays. Long sums of different products stay as they
+    are written, too: SymPy needs a tenth of a second to change no more than their order.
 
     >>> from symtorch.parsing import parse_tree
     >>> from symtorch.printing import exact
@@ -121,6 +126,8 @@ def simplify(
         return function
 
     allowed = operators_in(node).union("+-*" if operators is None else operators)
+    if sum(1 for _ in walk(node)) > _LONG and shortest_as_written(node, allowed):
+        return node
     try:
         form = evaluate_sympy(node, _Symbols(), opaque)
         forms = [form, sympy.factor_terms(form)]

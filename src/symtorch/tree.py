@@ -46,10 +46,13 @@ Backend: TypeAlias = Literal["torch", "numpy"]
 
 def walk(node: Node) -> Iterator[Node]:
     """Yield every node, parents before children, left to right."""
-    yield node
-    if isinstance(node, Call):
-        for arg in node.args:
-            yield from walk(arg)
+    # A stack, for generators within generators would take the square of a long sum's depth.
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, Call):
+            waiting += reversed(node.args)
 
 
 def is_structural(parent: Call, position: int) -> bool:

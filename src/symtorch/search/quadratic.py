@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -54,26 +55,42 @@ class QuadraticEngine:
         rule = options.complexity_rule(problem.names)
         found: list[Expression] = []
         try:
-            for count, text in enumerate(_sums(problem), start=1):
+            for count, step in enumerate(_steps(problem.train), start=1):
+                text = _written(step, problem.names, options)
                 expression = Expression.parse(text, problem.names)
-                if rule.of(expression) > options.maxsize or run.budget.left() == 0:
+                size = rule.of(expression)
+                if size > options.maxsize or run.budget.left() == 0:
                     break
                 found.append(expression)
                 if options.niterations is not None and count >= options.niterations:
                     break
-                share = rule.of(expression) / options.maxsize
-                loss = problem.train.loss(problem.predict(expression, problem.train))
-                run.progress(Progress(share, loss, f"{count} terms"))
+                run.progress(Progress(size / options.maxsize, step.loss, f"{count} terms"))
         except KeyboardInterrupt:
             pass  # what there is counts
         return found
 
 
-def _sums(problem: Problem) -> Iterator[str]:
-    """Equations of one term, of two, ... as text, until no term is left that adds anything."""
-    sample = problem.train
+@dataclass(frozen=True)
+class _Step:
+    """A sum, least squares among all with its terms.
+
+    Args:
+        terms: positions of the inputs of each term, those that came in first leading.
+        factors: of the terms.
+        constant: added to them.
+        loss: mean squared error.
+    """
+
+    terms: list[tuple[int, ...]]
+    factors: list[float]
+    constant: float
+    loss: float
+
+
+def _steps(sample: Sample) -> Iterator[_Step]:
+    """Sums of one term, of two, ... until no term is left that adds anything."""
     terms = _terms(sample)
-    gram, target, mean, level = _gram(sample, terms)
+    gram, target, mean, level, spread = _gram(sample, terms)
     before = gram.diagonal().clone()
     left, goal = gram.clone(), target.clone()
     chosen: list[int] = []
@@ -91,12 +108,32 @@ def _sums(problem: Problem) -> Iterator[str]:
         left = left - torch.outer(share, left[best])
         left[best] = left[:, best] = 0.0
         factors = torch.linalg.solve(gram[chosen][:, chosen], target[chosen])
-        constant = level - float(factors @ mean[chosen])
-        parts = [
-            "*".join([repr(float(factor)), *(problem.names[i] for i in terms[position])])
-            for factor, position in zip(factors, chosen, strict=True)
-        ]
-        yield " + ".join([*parts, repr(constant)])
+        yield _Step(
+            [terms[i] for i in chosen],
+            factors.tolist(),
+            level - float(factors @ mean[chosen]),
+            max(spread - float(factors @ target[chosen]), 0.0),
+        )
+
+
+def _written(step: _Step, names: Sequence[str], options: SearchOptions) -> str:
+    """The sum as text, in the fewest nodes that the operators allow."""
+    allowed = {operator.name for operator in (*options.binary, *options.unary)}
+    square = "square({0})" if "square" in allowed else "{0}**2" if "^" in allowed else "{0}*{0}"
+
+    def product(term: tuple[int, ...]) -> str:
+        first, last = names[term[0]], names[term[-1]]
+        if len(term) == 1:
+            return first
+        return square.format(first) if first == last else f"{first}*{last}"
+
+    text = ""
+    for factor, term in zip(step.factors, step.terms, strict=True):
+        if text and factor < 0 and "-" in allowed:
+            text += f" - {-factor!r}*{product(term)}"
+        else:
+            text += f"{' + ' if text else ''}{factor!r}*{product(term)}"
+    return f"{text} + {step.constant!r}"
 
 
 def _terms(sample: Sample) -> list[tuple[int, ...]]:
@@ -106,7 +143,7 @@ def _terms(sample: Sample) -> list[tuple[int, ...]]:
     inputs = list(range(count))
     if count > PRODUCTS_OF:
         squares: list[tuple[int, ...]] = [(i, i) for i in range(count)]
-        gram, target, _, _ = _gram(sample, [*singles, *squares])
+        gram, target, *_ = _gram(sample, [*singles, *squares])
         gains = target.square() / gram.diagonal().clamp(min=1e-300)
         inputs = sorted((gains[:count] + gains[count:]).topk(PRODUCTS_OF).indices.tolist())
     return [*singles, *((a, b) for n, a in enumerate(inputs) for b in inputs[n:])]
@@ -114,8 +151,8 @@ def _terms(sample: Sample) -> list[tuple[int, ...]]:
 
 def _gram(
     sample: Sample, terms: Sequence[tuple[int, ...]]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, float]:
-    """Weighted covariances of the terms, with the target, and the means of both."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, float, float]:
+    """Weighted covariances of the terms, with the target; means of both; its variance."""
     first = torch.tensor([term[0] for term in terms])
     second = torch.tensor([term[-1] for term in terms])
     twice = torch.tensor([len(term) == 2 for term in terms])
@@ -130,4 +167,5 @@ def _gram(
         gram += table.mT @ (weights[rows, None] * table)
         sums += weights[rows] @ table
     covariance = gram - torch.outer(sums, sums)
-    return covariance[:-1, :-1], covariance[:-1, -1], sums[:-1], float(sums[-1])
+    level, spread = float(sums[-1]), float(covariance[-1, -1])
+    return covariance[:-1, :-1], covariance[:-1, -1], sums[:-1], level, spread

@@ -142,7 +142,10 @@ def build_front(
         return Candidate(expression, complexity, loss, validation)
 
     def tidied(row: Candidate) -> Candidate:
-        tidy = scored(row.expression.simplify(rule, operators=operators))
+        shortest = row.expression.simplify(rule, operators=operators)
+        if shortest == row.expression:
+            return row
+        tidy = scored(shortest)
         same = tidy is not None and all(
             after <= before * (1 + 1e-9) + problem.loss_floor
             for before, after in (
