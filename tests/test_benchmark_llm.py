@@ -17,8 +17,10 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import llm_mlp
 from helpers import run_script
-from language import corpus, recipes, speed
+from language import corpus, recipes, speed, study
 from language.model import Tail, layers_of, packaged_model, random_model, states_before
+from language.report import compared
+from language.results import Results
 
 SMALL = {
     "hidden_size": 32,
@@ -71,9 +73,32 @@ def test_windows_are_cut_from_single_articles():
 
 def test_errors_count_articles_not_windows():
     articles = torch.tensor([0, 0, 1, 1])
-    mean, error = llm_mlp.compared([2.0, 2.0, 4.0, 4.0], [1.0, 1.0, 1.0, 1.0], articles)
+    mean, error = compared([2.0, 2.0, 4.0, 4.0], [1.0, 1.0, 1.0, 1.0], articles)
     assert mean == 2
     assert error == pytest.approx(1)  # of two values, 1 and 3
+
+
+def test_figures_of_processes_side_by_side_are_kept(tmp_path):
+    first, second = Results(tmp_path), Results(tmp_path)
+    first.put("rows", "14,15 | mean", {"losses": [1.0]})
+    second.put("rows", "14,15 | zero", {"losses": [2.0]})
+    second.put("speed", "14,15 | zero", 1.5)
+    assert first.has("rows", "14,15 | zero")
+    assert first.of("rows") == {
+        "14,15 | mean": {"losses": [1.0]},
+        "14,15 | zero": {"losses": [2.0]},
+    }
+    assert second.of("speed") == {"14,15 | zero": 1.5}
+
+
+def test_a_folder_holds_figures_of_one_setting(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "load", lambda path, device: (SimpleNamespace(), None))
+    monkeypatch.setattr(study, "layers_of", lambda model: [])
+    sizes = ["--model", "m", "--text", "t", "--cache", str(tmp_path)]
+    study.Study(llm_mlp.parse(sizes))
+    study.Study(llm_mlp.parse(sizes))
+    with pytest.raises(SystemExit, match="heal_steps=400, not 9: give another --cache"):
+        study.Study(llm_mlp.parse([*sizes, "--heal-steps", "9"]))
 
 
 def test_paired_times_give_the_ratio():
