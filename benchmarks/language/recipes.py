@@ -53,7 +53,6 @@ RECIPES: dict[str, Recipe] = {
     "published": PUBLISHED,
     "published, healed": replace(PUBLISHED, healed=True),
     "supervised 40k": replace(SMALL, equations=False),
-    "supervised 40k, healed": replace(SMALL, equations=False, healed=True),
     "supervised 40k + symbolic": SMALL,
     "supervised 40k + symbolic, healed": replace(SMALL, healed=True),
     "supervised": replace(LARGE, equations=False),

@@ -237,6 +237,11 @@ class _Builder:
         return self.add(Step(KERNELS[name], tuple(args)))
 
     def product(self, a: int, b: int) -> int:
+        """``a*b``; of ``(c*x)*y`` the constant goes last, so that equations share ``x*y``."""
+        for first, other in ((a, b), (b, a)):
+            apart = self.scaled(first)
+            if apart is not None and not self.constant(other):
+                return self.product(apart[0], self.product(apart[1], other))
         return self.add(Step(MULTIPLY, (min(a, b), max(a, b))))
 
     def power(self, base: int, exponent: int) -> int:

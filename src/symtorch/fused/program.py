@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from .graph import LINEAR, Graph, Input, Kernel, Number, Parameter, Step
@@ -86,7 +87,7 @@ class Program:
     outputs: Span
     slots: int
 
-    @property
+    @cached_property
     def trainable(self) -> bool:
         """Whether there are constants that can be trained."""
         return any(isinstance(leaf, Parameter) for leaf in self.constants)
