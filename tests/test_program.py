@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symtorch import Expression
+from symtorch.fused.builder import build_graph, with_long_sums
 from symtorch.fused.execution import Direct, Grouped, Tables, run_graph
-from symtorch.fused.graph import AFFINE, KERNELS, LINEAR, Number, Parameter, Step, build_graph
+from symtorch.fused.graph import AFFINE, KERNELS, LINEAR, LONG_SUMS, Number, Parameter, Step
 from symtorch.fused.placement import place_blocks
 from symtorch.fused.program import Apply, Column, Gather, Span, plan
 from symtorch.fused.pullbacks import Summed, pullback_of
@@ -29,6 +30,13 @@ def graph_of(*texts, trainable=False, names=NAMES):
 
 def kernels(*texts, **options):
     return [step.kernel.name for _, step in graph_of(*texts, **options).steps]
+
+
+def program_of(graph, long_from):
+    """The program, with sums of so many terms as single steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("symtorch.fused.sums.LONG", long_from)
+        return plan(with_long_sums(graph))
 
 
 equations = st.lists(expressions(NAMES, max_leaves=8), min_size=1, max_size=5)
@@ -90,15 +98,32 @@ def test_sums_over_the_same_terms_become_a_matrix_product():
     assert "linear" not in kernels("x + sin(y) + exp(x)")
 
 
+def test_long_sums_are_single_steps_padded_to_one_length():
+    names = [f"z{i}" for i in range(20)]
+    sums = [" + ".join(f"{i + 0.5}*{name}" for i, name in enumerate(names[:n])) for n in (17, 20)]
+    graph = graph_of(*sums, "sin(z0) + z1", names=names)
+    steps = [step for _, step in with_long_sums(graph).steps]
+    long = [step for step in steps if step.kernel is LONG_SUMS]
+    assert sorted(step.kernel.name for step in steps if step not in long) == [AFFINE.name, "sin"]
+    assert [len(step.args) for step in long] == [20, 20]
+    assert with_long_sums(graph_of("x + y")) == graph_of("x + y")
+    # One sum is infinite, the other is not.
+    x = torch.zeros(1, 20, dtype=torch.float64)
+    x[0, 19] = math.inf
+    values = Workspaces(plan(with_long_sums(graph))).run(x, x.new_zeros(0))
+    assert values.tolist() == [[0.0, math.inf, 0.0]]
+
+
 # ---------------------------------------------------------------- program
 
 
 @settings(max_examples=60)
-@given(equations, st.booleans())
-def test_programs_are_sound(found, trainable):
+@given(equations, st.booleans(), st.sampled_from([2, 16]))
+def test_programs_are_sound(found, trainable, long_from):
     """Every slot is written before it is read, and every step is there once."""
     graph = build_graph(found, NAMES, trainable=trainable)
-    program = plan(graph)
+    program = program_of(graph, long_from)
+    graph = with_long_sums(graph) if long_from == 16 else graph
     written = next(program.blocks).stop
     steps = 0
     for instruction in program.instructions:
@@ -113,9 +138,10 @@ def test_programs_are_sound(found, trainable):
         for operand in instruction.operands:
             if isinstance(operand, Span):
                 assert operand.stop <= instruction.target.start
-            elif instruction.kernel is not LINEAR:
+            elif instruction.kernel not in (LINEAR, LONG_SUMS):
                 assert operand.stop - operand.start == count
-    assert steps == len(list(graph.steps))
+    if long_from == 16:  # otherwise one step stands for several
+        assert steps == len(list(graph.steps))
     assert written == program.slots
     assert program.outputs.stop - program.outputs.start == len(found)
 
@@ -191,10 +217,10 @@ def expected(found, table):
 
 
 @settings(max_examples=80)
-@given(equations, st.booleans())
-def test_all_ways_of_carrying_out_agree(found, trainable):
+@given(equations, st.booleans(), st.sampled_from([2, 16]))
+def test_all_ways_of_carrying_out_agree(found, trainable, long_from):
     graph = build_graph(found, NAMES, trainable=trainable)
-    program = plan(graph)
+    program = program_of(graph, long_from)
     constants = torch.tensor(
         [value for equation in found for value in equation.constants] if trainable else [],
         dtype=torch.float64,
@@ -220,10 +246,11 @@ SMOOTH = [OPERATORS[name] for name in ("+", "-", "*", "/", "sin", "exp", "tanh",
 @given(
     st.lists(expressions(NAMES, SMOOTH, max_leaves=8, moderate=True), min_size=1, max_size=4),
     st.booleans(),
+    st.sampled_from([2, 16]),
 )
-def test_ways_back_agree(found, trainable):
+def test_ways_back_agree(found, trainable, long_from):
     graph = build_graph(found, NAMES, trainable=trainable)
-    workspaces = Workspaces(plan(graph))
+    workspaces = Workspaces(program_of(graph, long_from))
     constants = torch.tensor(
         [value for equation in found for value in equation.constants] if trainable else [],
         dtype=torch.float64,
@@ -282,7 +309,7 @@ def test_any_number_of_rows(rows, trainable, monkeypatch):
     rows_at_a_time.cache_clear()
     texts = ["2*x + sin(y)", "x*y - 0.5"]
     found = [Expression.parse(text) for text in texts]
-    workspaces = Workspaces(plan(graph_of(*texts, trainable=trainable)))
+    workspaces = Workspaces(program_of(graph_of(*texts, trainable=trainable), 2))
     constants = torch.tensor([2.0, 0.5] if trainable else [], dtype=torch.float64)
     x = randn(rows, 2, dtype=torch.float64)
     for _ in range(2):

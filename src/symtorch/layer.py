@@ -12,9 +12,10 @@ from torch.compiler import allow_in_graph
 
 from .errors import InputError
 from .expression import Expression
+from .fused.builder import build_graph, with_long_sums
 from .fused.execution import Direct, Grouped, Tables, run_compiled, run_graph
 from .fused.gradient import evaluate
-from .fused.graph import LINEAR, build_graph
+from .fused.graph import LINEAR
 from .fused.program import plan
 from .fused.workspace import Workspaces
 from .parsing import check_names
@@ -190,11 +191,12 @@ class SymbolicLayer(nn.Module):
         self._graph = build_graph(
             self._expressions, self.variables, trainable=self.trainable_constants
         )
-        program = plan(self._graph)
+        program = plan(with_long_sums(self._graph))
         self._workspaces = Workspaces(program)
         steps = dict(self._graph.steps)
-        self._has_matrices = any(step.kernel is LINEAR for step in steps.values())
-        self._is_small = len(steps) <= SMALL and not self._has_matrices
+        self._has_matrices = program.has_matrices
+        shares_sums = any(step.kernel is LINEAR for step in steps.values())
+        self._is_small = len(steps) <= SMALL and not shares_sums
         groups = self._has_matrices or len(steps) > GROUPING_PAYS * len(program.instructions)
         self._grouped = Grouped(program) if groups else None
         graph = self._graph

@@ -194,8 +194,6 @@ class Grouped:
         for action in self.actions:
             if isinstance(action, _Run):
                 operands = [(columns if column else tensors)[i] for i, column in action.operands]
-                if action.kernel is LINEAR:
-                    operands[1] = operands[1].view(len(operands[0]), -1)
                 tensors[action.target] = action.kernel.function(*operands)
             elif isinstance(action, _Split):
                 parts = tensors[action.source].split_with_sizes(action.sizes)

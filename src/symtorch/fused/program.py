@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-from .graph import LINEAR, Graph, Input, Kernel, Number, Parameter, Step
+from .graph import LINEAR, LONG_SUMS, Graph, Input, Kernel, Number, Parameter, Step
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Gather:
 class Apply:
     """Runs a kernel on as many steps as the target has slots.
 
-    The operands of `LINEAR` are the bias, the matrix row by row, and the terms.
+    The operands of `LINEAR` and `LONG_SUMS` are the bias, the weights, and the terms.
     """
 
     kernel: Kernel
@@ -64,7 +64,7 @@ class Program:
     """What to do, in order.
 
     >>> from symtorch import Expression
-    >>> from symtorch.fused.graph import build_graph
+    >>> from symtorch.fused.builder import build_graph
     >>> equations = [Expression.parse(text) for text in ("sin(x)*y", "sin(y)*x", "sin(3)*x")]
     >>> program = plan(build_graph(equations, ["x", "y"]))
     >>> [step.kernel.name for step in program.instructions if isinstance(step, Apply)]
@@ -93,6 +93,12 @@ class Program:
         return any(isinstance(leaf, Parameter) for leaf in self.constants)
 
     @property
+    def has_matrices(self) -> bool:
+        """Whether there are matrix products, which autocast would compute in half precision."""
+        kernels = [step.kernel for step in self.instructions if isinstance(step, Apply)]
+        return LINEAR in kernels or LONG_SUMS in kernels
+
+    @property
     def blocks(self) -> Iterator[Span]:
         """The slots that are written at one time, from first to last."""
         yield Span(0, len(self.columns) + self.filled.stop - self.filled.start)
@@ -110,7 +116,13 @@ def plan(graph: Graph) -> Program:
 
 
 def _kind(step: Step) -> tuple[object, ...]:
-    return (step.kernel.name, step.args) if step.kernel is LINEAR else (step.kernel.name,)
+    match step.kernel.name:
+        case LINEAR.name:
+            return LINEAR.name, step.args
+        case LONG_SUMS.name:
+            return LONG_SUMS.name, len(step.args)
+        case name:
+            return (name,)
 
 
 @dataclass(frozen=True)
@@ -222,10 +234,12 @@ class _Layout:
         return node
 
     def operands(self, group: Sequence[int]) -> list[tuple[int, ...]]:
-        """Nodes by operand, one per step of the group (for `LINEAR`: the terms)."""
+        """Nodes by operand, one per step of the group; the terms, where these are summed."""
         first = self.step(group[0])
         if first.kernel is LINEAR:
             return [first.args]
+        if first.kernel is LONG_SUMS:
+            return [tuple(term for i in group for term in self.step(i).args)]
         return list(zip(*(self.step(i).args for i in group), strict=True))
 
     def constant(self, i: int) -> Number | Parameter | None:
@@ -259,7 +273,7 @@ class _Layout:
         ]
         # Constants alone have no rows; one of them is laid out so that the result has.
         chosen = varying or operands[:1]
-        same = self.step(group[0]).kernel is not LINEAR and len(group) > 1
+        same = not self.step(group[0]).weights and len(group) > 1
         return [_Wanted(nodes[:1] if same and len(set(nodes)) == 1 else nodes) for nodes in chosen]
 
     def lay_leaves(self, wanted: Sequence[_Wanted]) -> Column:
@@ -340,7 +354,7 @@ class _Layout:
     def apply(self, group: Sequence[int], wanted: Sequence[_Wanted]) -> None:
         first = self.step(group[0])
         operands: list[Operand] = []
-        if first.kernel is LINEAR:
+        if first.weights:
             (terms,) = wanted
             assert terms.span is not None
             rows = [self.step(i).weights for i in group]

@@ -17,7 +17,7 @@ import torch
 
 from .arrays import bound_take, bound_to_arrays
 from .execution import Constants
-from .graph import LINEAR
+from .graph import LINEAR, LONG_SUMS
 from .placement import Placement, place_blocks
 from .program import Apply, Column, Gather, Operand, Program, Span
 from .pullbacks import Ignored, Sink, Summed, pullback_of
@@ -150,8 +150,6 @@ class Workspace:
             else self.values.of(operand)
             for operand in step.operands
         ]
-        if step.kernel is LINEAR:
-            operands[1] = operands[1].view(len(operands[0]), -1)
         return operands
 
     # ---------------------------------------------------------------- backwards
@@ -197,8 +195,8 @@ class Workspace:
         """A kernel's pullback on its operands, ready to be called."""
         y, g = self.values.of(step.target), self.gradients.of(step.target)
         operands = self.operands(step)
-        if step.kernel is LINEAR:
-            return self.linear_pullback(step, operands, g)
+        if step.kernel is LINEAR or step.kernel is LONG_SUMS:
+            return self.sum_pullback(step, operands, g)
         into = [self.sink(operand, len(y)) for operand in step.operands]
         return functools.partial(pullback_of(step.kernel), into, g, y, operands)
 
@@ -211,19 +209,27 @@ class Workspace:
         place = self.gradients.of(operand)
         return Summed(place, 0) if len(place) < steps else place
 
-    def linear_pullback(
+    def sum_pullback(
         self, step: Apply, operands: Sequence[torch.Tensor], g: torch.Tensor
     ) -> Callable[[], Any]:
-        """The pullback of a matrix product."""
-        bias, matrix, terms = (self.sink(operand, 0) for operand in step.operands)
+        """The pullback of `LINEAR` and `LONG_SUMS`, matrix products of weights and terms."""
+        bias, weight_sink, terms = (self.sink(operand, 0) for operand in step.operands)
         _, weights, values = operands
         assert isinstance(terms, torch.Tensor)
+        if step.kernel is LINEAR:
+            matrix, slopes, factors = weights.view(len(g), -1), g, values
+            add_product: Callable[..., torch.Tensor] = terms.addmm_
+        else:
+            # The same for each sum, with a matrix of one row.
+            into, factors = (table.view(len(g), -1, table.shape[1]) for table in (terms, values))
+            matrix, slopes = weights.view(len(g), 1, -1), g.unsqueeze(1)
+            add_product = into.baddbmm_
 
         def call() -> None:
-            terms.addmm_(weights.t(), g)
-            if isinstance(matrix, Summed):
+            add_product(matrix.mT, slopes)
+            if isinstance(weight_sink, Summed):
                 bias.add_(g)
-                matrix.target.add_((g @ values.t()).view(-1, 1))
+                weight_sink.target.add_((slopes @ factors.mT).view(-1, 1))
 
         return call
 
