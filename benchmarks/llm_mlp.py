@@ -158,15 +158,20 @@ def time_it(study: Study, layers: tuple[int, ...]) -> None:
 def time_shape(arguments: argparse.Namespace) -> dict[str, Any]:
     """The same for a model with the shape of Qwen2.5-1.5B and random weights, in bfloat16."""
     model = random_model(QWEN).to(arguments.device)
-    tokens = torch.randint(QWEN["vocab_size"], (8, 256), device=arguments.device)
+    # Random weights have nothing to fit: a few rows give coordinates, and as many terms as of
+    # real ones. Each layer is fitted to the rows that enter the first, for want of better ones.
+    tokens = torch.randint(QWEN["vocab_size"], (8, 128), device=arguments.device)
     layers = (14, 15, 18)
     hidden = states_before(model, layers[0], tokens.split(2), arguments.device)
+    batches = [states.to(arguments.device) for states in hidden.split(2)]
+    published = replace(RECIPES["published"], engine="quadratic", sr_params={"maxsize": 80})
     result = {}
-    for row in ("published", "supervised + symbolic"):
+    for row, recipe in (
+        ("published", published),
+        ("supervised 40k + symbolic", RECIPES["supervised 40k + symbolic"]),
+        ("supervised + symbolic", RECIPES["supervised + symbolic"]),
+    ):
         intact = {layer: layers_of(model)[layer].mlp for layer in layers}
-        # Random weights have nothing to fit: few terms, and coordinates that any rows give.
-        recipe = replace(RECIPES[row], engine="quadratic", sr_params={"maxsize": 60})
-        batches = [states.to(arguments.device) for states in hidden.split(2)]
         for layer in layers:
             block = recipes.distill(
                 model, layer, batches, recipe, None, seconds=20, max_samples=2_000
@@ -182,6 +187,7 @@ def time_shape(arguments: argparse.Namespace) -> dict[str, Any]:
             pairs=arguments.pairs,
             new_tokens=arguments.new_tokens,
         )
+        print(f"{row}: {flat(result[row])}", flush=True)
     return result
 
 
