@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symtorch import Expression
-from symtorch.fused.builder import build_graph, with_long_sums
 from symtorch.fused.execution import Direct, Grouped, Tables, run_graph
 from symtorch.fused.graph import AFFINE, KERNELS, LINEAR, LONG_SUMS, Number, Parameter, Step
 from symtorch.fused.placement import place_blocks
 from symtorch.fused.program import Apply, Column, Gather, Span, plan
 from symtorch.fused.pullbacks import Summed, pullback_of
+from symtorch.fused.rewriting import build_graph, with_long_sums
 from symtorch.fused.workspace import KEPT, Workspaces, rows_at_a_time
 from symtorch.operators import OPERATORS
 

@@ -12,11 +12,11 @@ from torch.compiler import allow_in_graph
 
 from .errors import InputError
 from .expression import Expression
-from .fused.builder import build_graph, with_long_sums
 from .fused.execution import Direct, Grouped, Tables, run_compiled, run_graph
 from .fused.gradient import evaluate
 from .fused.graph import LINEAR
 from .fused.program import plan
+from .fused.rewriting import build_graph, with_long_sums
 from .fused.workspace import Workspaces
 from .parsing import check_names
 

@@ -1,15 +1,14 @@
-"""From equations to a graph: trees are rewritten to few kinds of steps.
+"""Builder: trees to nodes of few kinds, each one once.
 
 What is of one kind can later run as one tensor operation (see program.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 
-from ..expression import Expression
 from ..operators import OPERATORS
 from ..parsing import definition_of
 from ..tree import Constant, Node, Variable, is_structural
@@ -18,45 +17,15 @@ from .graph import (
     DIVIDE,
     KERNELS,
     MULTIPLY,
-    Graph,
     Input,
     Leaf,
     Number,
     Parameter,
     Step,
-    without_the_unused,
 )
-from .sums import long_sums, share_sums
 
 MULTIPLIED_OUT = 64
 """Largest integer power that is computed by multiplication."""
-
-
-def build_graph(
-    expressions: Sequence[Expression], variables: Sequence[str], *, trainable: bool = False
-) -> Graph:
-    """Rewrite equations to one graph.
-
-    Args:
-        expressions: one per output.
-        variables: a name per input column.
-        trainable: whether constants are `Parameter` leaves, numbered left to right, or
-            numbers, on which all that can be computed beforehand is.
-    """
-    builder = Builder({name: Input(i) for i, name in enumerate(variables)}, trainable)
-    outputs = [builder.build(expression.root) for expression in expressions]
-    return without_the_unused(share_sums(builder, outputs), outputs, len(variables))
-
-
-def with_long_sums(graph: Graph) -> Graph:
-    """The graph with each long sum as one step.
-
-    For programs. Compilers and exporters do better with sums written plainly.
-    """
-    builder = Builder({})
-    for node in graph.nodes:
-        builder.add(node)
-    return without_the_unused(long_sums(builder, graph.outputs), graph.outputs, graph.width)
 
 
 class Builder:

@@ -128,7 +128,7 @@ class Graph:
     """Nodes, operands before what uses them, and which of them are the outputs.
 
     >>> from symtorch import Expression
-    >>> from symtorch.fused.builder import build_graph
+    >>> from symtorch.fused.rewriting import build_graph
     >>> graph = build_graph([Expression.parse("2*x + y"), Expression.parse("sin(2*x)")], ["x", "y"])
     >>> [node.kernel.name for node in graph.nodes if isinstance(node, Step)]
     ['*', 'a + b*c', 'sin']

@@ -49,7 +49,7 @@ def place_blocks(program: Program, *, keep: bool) -> Placement:
     """Give each block its rows.
 
     >>> from symtorch import Expression
-    >>> from symtorch.fused.builder import build_graph
+    >>> from symtorch.fused.rewriting import build_graph
     >>> from symtorch.fused.program import plan
     >>> program = plan(build_graph([Expression.parse("sin(cos(exp(tanh(x))))")], ["x"]))
     >>> [place_blocks(program, keep=keep).computed for keep in (True, False)]

@@ -64,7 +64,7 @@ class Program:
     """What to do, in order.
 
     >>> from symtorch import Expression
-    >>> from symtorch.fused.builder import build_graph
+    >>> from symtorch.fused.rewriting import build_graph
     >>> equations = [Expression.parse(text) for text in ("sin(x)*y", "sin(y)*x", "sin(3)*x")]
     >>> program = plan(build_graph(equations, ["x", "y"]))
     >>> [step.kernel.name for step in program.instructions if isinstance(step, Apply)]

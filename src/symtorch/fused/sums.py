@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from .builder import Builder
 from .graph import AFFINE, LINEAR, LONG_SUMS, Leaf, Step
-
-if TYPE_CHECKING:
-    from .builder import Builder
 
 SHARED_TERMS = 3
 """Sums of at least so many equal terms, in two places or more, become a matrix product."""
