@@ -1,3 +1,4 @@
+import math
 import statistics
 import time
 
@@ -7,13 +8,16 @@ import sympy
 import torch
 from helpers import GAUSS, assert_same_values, expressions
 from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from symtorch.algebra import from_sympy, to_sympy
+from symtorch.algebra import from_sympy, simplify, to_sympy
 from symtorch.errors import InputError
 from symtorch.expression import ComplexityRule, Expression
 from symtorch.operators import OPERATORS
-from symtorch.parsing import define_operator
+from symtorch.parsing import define_operator, parse_tree
+from symtorch.polynomial import shortest_as_written
 from symtorch.printing import exact
+from symtorch.tree import walk
 
 x, y, z = sympy.symbols("x y z")
 E = Expression.parse
@@ -270,3 +274,43 @@ def test_simplify_takes_milliseconds():
         fresh.simplify()
         times.append(time.process_time() - started)
     assert statistics.median(times) < 0.25
+
+
+# ---------------------------------------------------------------- long polynomials
+
+MONOMIALS = ["x", "y", "z", "x*y", "x*z", "y*z", "square(x)", "y**3", "x*y*z", "square(x)*z"]
+
+
+def size(node):
+    return sum(1 for _ in walk(node))
+
+
+@given(st.lists(st.sampled_from(MONOMIALS), min_size=12, max_size=24), st.booleans())
+def test_long_polynomials_are_as_short_as_sympy_makes_them(monomials, constant):
+    text = " + ".join(f"{i + 0.5}*{monomial}" for i, monomial in enumerate(monomials))
+    tree = parse_tree(text + " - 2.5" * constant)
+    found = simplify(tree, size, {"square", "+", "-", "*", "^"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("symtorch.algebra._LONG", math.inf)
+        assert size(found) == size(simplify(tree, size, {"square", "+", "-", "*", "^"}))
+    # Only what has like terms, or a factor in common, is changed.
+    assert (found == tree) == (len(set(monomials)) == len(monomials))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2*x + 3*x",
+        "x*y + 1*x + 2",
+        "0*x + 2",
+        "2*x*x + 1",
+        "2*3*x + 1",
+        "x**2 + 1",
+        "x**2.5 + 1",
+        "2*x*y + 3*x",
+        "sin(x) + 1",
+        "1 + x + 2",
+    ],
+)
+def test_what_can_be_shorter_is_not_the_shortest(text):
+    assert not shortest_as_written(parse_tree(text), {"square", "^"})
