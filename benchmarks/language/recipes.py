@@ -98,11 +98,10 @@ class Projected(nn.Module):
 
 
 def plain_stand_in(row: str, mlp: nn.Module, recording: Recording) -> nn.Module:
-    """The stand-in of a row that needs no search, for an MLP and what was recorded of it."""
-    x, y = recording.inputs, recording.outputs
+    """The control, or the mean, for an MLP and what was recorded of it."""
     if row == "PCA control":
-        return Projected(mlp, x, y)
-    return Constant(y.mean(0) if row == "mean" else torch.zeros_like(y[0]))
+        return Projected(mlp, recording.inputs, recording.outputs)
+    return Constant(recording.outputs.mean(0))
 
 
 def distill(

@@ -121,11 +121,18 @@ class Builder:
         for first, other in ((a, b), (b, a)):
             apart = self.scaled(first)
             if apart is not None and not self.constant(other):
-                return self.product(apart[0], self.product(apart[1], other))
+                return self.times(apart[0], self.product(apart[1], other))
+        return self.times(a, b)
+
+    def times(self, a: int, b: int) -> int:
+        """``a*b`` as it is."""
         return self.add(Step(MULTIPLY, (min(a, b), max(a, b))))
 
     def power(self, base: int, exponent: int) -> int:
-        """By squaring, so that x**4 uses the x**2 of another equation."""
+        """By squaring, so that x**4 uses the x**2 of another equation.
+
+        Of the base as it is: with constants last, (2*x)**64 would multiply by 2 64 times.
+        """
         if exponent == 0:
             return self.number(1.0)
         if exponent == 1:
@@ -135,9 +142,9 @@ class Builder:
             inverse = self.add(Step(DIVIDE, (self.number(1.0), base)))
             return self.power(inverse, -exponent)
         if exponent % 2:
-            return self.product(self.power(base, exponent - 1), base)
+            return self.times(self.power(base, exponent - 1), base)
         half = self.power(base, exponent // 2)
-        return self.product(half, half)
+        return self.times(half, half)
 
     def constant(self, i: int) -> bool:
         """Whether a node is a number or a constant that can be trained."""
@@ -150,7 +157,7 @@ class Builder:
             return self.number(-node.value)
         if isinstance(node, Parameter):
             return self.add(Parameter(node.position, -node.sign))
-        return self.product(i, self.number(-1.0))
+        return self.times(i, self.number(-1.0))
 
     def scaled(self, i: int) -> tuple[int, int] | None:
         """Take ``c*b`` apart, if that is what a node is."""
