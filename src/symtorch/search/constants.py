@@ -247,7 +247,9 @@ class Refiner:
         return {**self._columns, **{name: _number(value) for name, value in extra.items()}}
 
     def polish(self, root: Node) -> Fitted:
-        """Fit, round and simplify."""
+        """Fit, round and simplify, as far as the time reaches."""
+        if self.out_of_time():
+            return Fitted(root, self.loss(root))
         best = self.round(self.fit(root))
         shorter = self.simplify(best.root)
         loss = self.loss(shorter)

@@ -55,9 +55,13 @@ class Budget:
     seconds: float
     started: float = field(default_factory=time.monotonic)
 
+    def spent(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
     def left(self) -> float:
         """Seconds left, never below 0."""
-        return max(0.0, self.started + self.seconds - time.monotonic())
+        return max(0.0, self.seconds - self.spent())
 
     def fraction(self) -> float:
         """Share spent, 0 to 1."""

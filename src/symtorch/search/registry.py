@@ -30,6 +30,10 @@ _ENGINES: dict[str, str | Callable[[], Engine]] = {
 SECONDS_PER_OUTPUT = 20.0
 """Budget of a search whose options name none."""
 
+TIDYING = 0.05
+"""Time beyond the budget for writing equations in their shortest form: this share of it, and as
+many seconds. SymPy needs some 10 ms for an equation of 30 nodes."""
+
 
 def register_engine(name: str, factory: Callable[[], Engine]) -> None:
     """Make an engine of one's own available by name.
@@ -110,16 +114,21 @@ def search(
     rule = options.complexity_rule(problem.names)
     # A constant target has one explanation; engines are spared the division by its spread.
     candidates: Sequence[Expression] = ()
+    budget = Budget(options.timeout_in_seconds or SECONDS_PER_OUTPUT)
     if not _is_constant(problem):
-        run = SearchRun(
-            random_state,
-            Budget(options.timeout_in_seconds or SECONDS_PER_OUTPUT),
-            progress or (lambda _: None),
-        )
+        run = SearchRun(random_state, budget, progress or (lambda _: None))
         with threads(1):
             candidates = guest.search(problem, options, run)
     mean = float((problem.train.weights * problem.train.y).sum() / problem.train.weights.sum())
-    return build_front(problem, [Expression(Constant(mean)), *candidates], options, rule)
+    # Engines may use all of their time; writing the equations gets a little more.
+    late = budget.seconds * (1 + TIDYING) + TIDYING
+    return build_front(
+        problem,
+        [Expression(Constant(mean)), *candidates],
+        options,
+        rule,
+        stop=lambda: budget.spent() > late,
+    )
 
 
 def build_front(
@@ -127,10 +136,12 @@ def build_front(
     candidates: Sequence[Expression],
     options: SearchOptions,
     rule: ComplexityRule,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Front:
     """Score candidates on both halves of a problem and keep the Pareto-optimal ones.
 
-    These are then written in their shortest and most usual form.
+    These are then written in their shortest and most usual form, until ``stop`` says that time
+    is up; the others stay as they were found.
     """
 
     def scored(expression: Expression) -> Candidate | None:
@@ -142,6 +153,8 @@ def build_front(
         return Candidate(expression, complexity, loss, validation)
 
     def tidied(row: Candidate) -> Candidate:
+        if stop():
+            return row
         shortest = row.expression.simplify(rule, operators=operators)
         if shortest == row.expression:
             return row

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 
 from .tree import Tree, inputs_of
@@ -11,11 +13,16 @@ _POWERS = frozenset({"square", "cube", "inv", "sqrt", "neg"})
 """Functions whose values the monomials already have."""
 
 
+MOST_PAIRED = 24
+"""Inputs, the first ones, of which pairs and triples are formed: 24 have 276 pairs and 2,024
+triples, 64 would have 2,016 and 41,664."""
+
+
 def comparable_pairs(X: torch.Tensor) -> list[tuple[int, int]]:
     """Pairs of inputs of one order of magnitude: the sum of 1e-20 and 1e7 is nobody's law."""
     middle = X.abs().median(dim=0).values
     largest = X.abs().amax(dim=0)
-    d = X.shape[1]
+    d = min(X.shape[1], MOST_PAIRED)
     return [
         (i, j)
         for i in range(d)
@@ -29,7 +36,7 @@ def library_atoms(vocabulary: Vocabulary, X: torch.Tensor) -> list[Tree]:
     """Atoms that multiply monomials: unary functions of inputs, sums, differences and products,
     and their powers."""
     inputs: list[Tree] = [("x", i) for i in range(X.shape[1])]
-    pairs = [(a, b) for i, a in enumerate(inputs) for b in inputs[i + 1 :]]
+    pairs = itertools.combinations(inputs[:MOST_PAIRED], 2)
     alike = comparable_pairs(X)
     differences = [
         t for i, j in alike if (t := vocabulary.subtract(inputs[i], inputs[j])) is not None
@@ -94,7 +101,7 @@ def distances(vocabulary: Vocabulary, X: torch.Tensor) -> list[Tree]:
     for i, j in alike:
         found += [
             vocabulary.add(vocabulary.add(squares[i], squares[j]), squares[k])
-            for k in range(j + 1, X.shape[1])
+            for k in range(j + 1, min(X.shape[1], MOST_PAIRED))
             if (i, k) in pairs and (j, k) in pairs
         ]
     return [t for t in found if t is not None]

@@ -12,8 +12,6 @@ back over the original inputs, and held-out rows decide between them and those o
 
 from __future__ import annotations
 
-import functools
-import itertools
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -22,15 +20,16 @@ from dataclasses import replace
 import torch
 
 from ...expression import Expression
+from ...operators import Operator
 from ...tree import Call, Constant, Node
 from ..constants import Refiner, refine
 from ..engine import Budget, Progress, SearchRun
 from ..limits import within_limits, written_with
 from ..options import SearchOptions
 from ..problem import Problem
-from .pieces import Parts, separated
+from .pieces import Choice, Parts, joined, separated
 from .proposals import proposals
-from .screening import screened, screened_by_samples
+from .screening import screened, screened_by_samples, strongest
 from .views import View
 
 log = logging.getLogger(__name__)
@@ -45,6 +44,10 @@ PIECE_ROWS = 1024
 
 LOOKING = 0.15
 """Share of the time after which no further proposals are looked for."""
+
+MOST_SEARCHED = 24
+"""Inputs that are searched at once, the strongest: the libraries hold what two or three of them do
+together, and no readable equation holds more."""
 
 
 def search_with_hints(
@@ -74,7 +77,7 @@ class _Session:
         self.problem = problem
         self.options = options
         self.run = run
-        self.found: list[Expression] = []
+        self.found: dict[Expression, float] = {}
         self.interrupted = False
         self.scale = float(
             (problem.validation.weights * problem.validation.y**2).sum()
@@ -86,11 +89,14 @@ class _Session:
             self._search()
         except KeyboardInterrupt:
             log.info("interrupted; returning the best equations so far")
-        return self.found
+        return list(self.found)
 
     def _search(self) -> None:
         whole = View.of(self.problem, self.options)
         columns, sure = screened(self.problem, self.options, self.run.random_state)
+        if len(columns) > MOST_SEARCHED and self.options.select_k_features is None:
+            columns = strongest(self.problem, MOST_SEARCHED, self.run.random_state)
+            sure = True
         everything = len(columns) == len(self.problem.names)
         if not everything:
             log.debug("inputs that matter: %s", [self.problem.names[i] for i in columns])
@@ -106,12 +112,13 @@ class _Session:
             if self.done or sure or self.problem.oracle is not None:
                 break
             new = [i for i in self._unexplained() if i not in columns]
+            new = new[: max(0, MOST_SEARCHED - len(columns))]
             if not new:
                 break
             columns = sorted([*columns, *new])
             log.debug("inputs in the residual: %s", [self.problem.names[i] for i in new])
             self._explore(whole.selected(columns), 0.7)
-        if not self.done:
+        if not self.done and len(self.problem.names) <= MOST_SEARCHED:
             self._explore(whole, 1.0)
 
     @property
@@ -123,7 +130,7 @@ class _Session:
     @property
     def solved(self) -> bool:
         """Whether an equation fits to (nearly) the last digit."""
-        best = min((self._loss(expression) for expression in self.found), default=math.inf)
+        best = min(self.found.values(), default=math.inf)
         return best <= max(SOLVED**2 * self.scale, self.problem.loss_floor)
 
     def _loss(self, expression: Expression) -> float:
@@ -134,7 +141,7 @@ class _Session:
         """Columns that tell something about the residual of the best equation."""
         if not self.found:
             return []
-        best = min(self.found, key=self._loss)
+        best = min(self.found, key=self.found.__getitem__)
         train = self.problem.train
         left = train.y - self.problem.predict(best, train)
         if not bool(torch.isfinite(left).all()):
@@ -147,7 +154,7 @@ class _Session:
         views: list[View] = []
         if view.problem.oracle is not None:
             views = proposals(view, lambda: deadline.fraction() > LOOKING)
-            parts = separated(view)
+            parts = separated(view, lambda: deadline.fraction() > 2 * LOOKING)
             widest = min((len(v.problem.names) for v in views), default=len(view.problem.names))
             if parts is not None and parts.widest < widest:
                 log.debug("pieces: %s", [piece.problem.names for piece in parts.pieces])
@@ -163,61 +170,78 @@ class _Session:
 
     def _pieces(self, parts: Parts, seconds: float) -> None:
         """Search the parts of a function that is their sum or product, and put them together."""
+        whole = Budget(max(seconds, 1e-3))
         fronts = []
         for number, piece in enumerate(parts.pieces):
-            share = Budget(max(seconds / len(parts.pieces), 1e-3))
-            fronts.append(self._front(piece.problem, self._candidates(piece, share.seconds)))
-            if not fronts[number]:
+            if self.done:
                 return
-        together = [
-            functools.reduce(lambda a, b: Call(parts.operator, (a, b)), roots)
-            for roots in itertools.product(*fronts)
-        ]
-        together = [Call(parts.operator, (r, Constant(parts.constant))) for r in together]
+            share = whole.left() / (len(parts.pieces) - number)
+            candidates = self._candidates(piece, share)
+            fronts.append(self._choices(piece.problem, candidates, parts.operator))
         # The pieces were fitted to sections of the function; the constants get all of it.
         rule = self.options.complexity_rule(self.problem.names)
-        limited = [root for root in together if rule.of(root) <= 2 * self.options.maxsize]
+        together: list[Node] = []
+        for choice in joined(fronts, parts.operator, 2 * self.options.maxsize):
+            if choice.root is None:
+                continue
+            root, constant = choice.root, parts.joining(choice)
+            # A constant far below what the pieces leave over is rounding, not worth two nodes.
+            if (constant - parts.neutral) ** 2 > 0.1 * choice.error:
+                root = Call(parts.operator, (root, Constant(constant)))
+            together.append(root)
+        together.sort(key=lambda root: rule.of(root) > self.options.maxsize)
         deadline = Budget(max(0.3 * seconds, 1e-3))
         train = self.problem.train
         refined = refine(
-            limited,
+            together,
             self.problem,
             train.take(torch.arange(min(len(train), PIECE_ROWS), device=train.y.device)),
             rule,
-            written_with({op.name for op in (*self.options.binary, *self.options.unary)}),
+            _operators(self.options),
             stop_shortening=lambda: deadline.fraction() > 0.6,
             stop=lambda: deadline.left() <= 0,
         )
-        for equation in (*map(Expression, limited), *refined):
+        for equation in (*map(Expression, together), *refined):
             self._add(equation)
 
-    @staticmethod
-    def _front(problem: Problem, candidates: Sequence[Expression]) -> list[Node]:
-        """A few equations of a piece: where the front falls most steeply, and its end.
+    def _choices(
+        self, problem: Problem, candidates: Sequence[Expression], operator: Operator
+    ) -> list[Choice]:
+        """The constant and a few equations of a piece: where the front falls most steeply, and
+        its end.
 
         Steepness is PySR's score, the fall of log(loss) for each unit of complexity: the law
         stands there, and the network's own errors are what the longer equations explain.
         """
+        rule = self.options.complexity_rule(problem.names)
         sample = problem.validation
+        scale = 1.0
+        if operator.name == "*":
+            scale = max(float(sample.y.square().mean()), 1e-300)
         losses = {
             e: max(sample.loss(problem.predict(e, sample).expand(len(sample))), problem.loss_floor)
             for e in candidates
         }
+        mean = float(problem.train.y.mean())
+        # Before the first there is the constant, whose loss is the variance.
+        variance = max(float(sample.y.var(correction=0)), problem.loss_floor)
+        choices = [Choice(None, mean, 0, variance / scale)]
         kept: list[Expression] = []
-        for equation in sorted(losses, key=lambda e: (e.complexity(), losses[e])):
+        for equation in sorted(losses, key=lambda e: (rule.of(e), losses[e])):
             if not kept or losses[equation] < 0.9 * losses[kept[-1]]:
                 kept.append(equation)
-        if not kept:
-            return []
-        # Before the first there is the constant, whose loss is the variance.
-        before = [(max(float(sample.y.var()), problem.loss_floor), 1)]
-        before += [(losses[e], e.complexity()) for e in kept]
+        before = [(variance, 1)]
+        before += [(losses[e], rule.of(e)) for e in kept]
         scores = {
-            e: math.log(loss / losses[e]) / max(e.complexity() - size, 1)
+            e: math.log(loss / losses[e]) / max(rule.of(e) - size, 1)
             for e, (loss, size) in zip(kept, before, strict=False)
         }
         steepest = sorted(scores, key=lambda e: -scores[e])[:3]
-        return [equation.root for equation in dict.fromkeys([*steepest, kept[-1]])]
+        written = Refiner(problem, sample, rule, _operators(self.options))
+        return choices + [
+            Choice.of(written.open(e.root), operator, rule.of, losses[e] / scale)
+            for e in dict.fromkeys([*steepest, *kept[-1:]])
+        ]
 
     def _explore(self, view: View, share: float) -> None:
         self._explore_for(view, share * self.run.budget.left())
@@ -247,5 +271,13 @@ class _Session:
 
     def _add(self, equation: Expression) -> None:
         rule = self.options.complexity_rule(self.problem.names)
-        if within_limits(equation, self.options, rule):
-            self.found.append(equation)
+        if (
+            equation not in self.found
+            and rule.of(equation) <= self.options.maxsize
+            and within_limits(equation, self.options, rule)
+        ):
+            self.found[equation] = self._loss(equation)
+
+
+def _operators(options: SearchOptions) -> set[str]:
+    return written_with({operator.name for operator in (*options.binary, *options.unary)})

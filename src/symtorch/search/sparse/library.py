@@ -10,7 +10,7 @@ sample are the same regressor, and the simpler one stays.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -21,6 +21,9 @@ from .vocabulary import MaybeTree, Vocabulary
 
 TINY = 1e-280
 HUGE = 1e280
+
+MOST_ENTRIES = 20_000
+"""Products of a monomial and an atom written for one library: about half a second of work."""
 
 
 @dataclass
@@ -222,6 +225,9 @@ def argument_library(
     Monomials count less than their trees, so that ``a*b/c`` comes before the thousands of shapes
     of its size:
     the arguments of exponentials and sines in physics are mostly of that kind.
+
+    Entries are written before they are evaluated, so their number is bounded too: with 64 inputs
+    the products of a monomial and a distance would be millions.
     """
     n, d = X.shape
     small = enumerate_expressions(
@@ -237,7 +243,11 @@ def argument_library(
             entries.append((sum(abs(p) for p in vector) + 0.5, tree))
     for group in atoms:
         around = exponent_vectors(d, 2, max(1 + 2 * d, limit // 3 // max(1, len(group)))).tolist()
-        for vector, atom in itertools.product(around, group):
+        for number, (vector, atom) in enumerate(itertools.product(around, group[:MOST_ENTRIES])):
+            if number % 1024 == 0:
+                check()
+            if number >= MOST_ENTRIES:
+                break
             tree = monomial_tree(vocabulary, vector, [(atom, 1.0)])
             if tree is not None:
                 entries.append(
@@ -249,6 +259,8 @@ def argument_library(
     rows: list[Tensor] = []
     for start in range(0, len(entries), 2048):
         check()
+        if len(trees) >= limit:
+            break
         chunk = [tree for _, tree in entries[start : start + 2048]]
         values = torch.stack([evaluate(tree, X, vocabulary.functions).expand(n) for tree in chunk])
         unit, usable = normalised(values)
@@ -271,25 +283,29 @@ def exponent_vectors(
     """
     found: list[tuple[int, ...]] = [(0,) * d]
     for size in range(1, total + 1):
-        layer: list[tuple[int, ...]] = []
-        for active in range(1, min(d, size) + 1):
-            for places in itertools.combinations(range(d), active):
-                for cuts in itertools.combinations(range(1, size), active - 1):
-                    parts = [b - a for a, b in zip((0, *cuts), (*cuts, size), strict=True)]
-                    if max(parts) > largest:
-                        continue
-                    for signs in itertools.product((1, -1), repeat=active):
-                        vector = [0] * d
-                        for place, part, sign in zip(places, parts, signs, strict=True):
-                            vector[place] = part * sign
-                        layer.append(tuple(vector))
-            if len(found) + len(layer) > limit:
-                break
-        if len(found) + len(layer) > limit:
+        # A layer of 64 inputs can have millions of vectors: only as many are made as fit.
+        room = limit - len(found)
+        layer = list(itertools.islice(_exponent_layer(d, size, largest), room + 1))
+        if len(layer) > room:
             break
         found += layer
     exponents = torch.tensor(found, dtype=torch.float64)
     return exponents / 2 if halves else exponents
+
+
+def _exponent_layer(d: int, size: int, largest: int) -> Iterator[tuple[int, ...]]:
+    """Exponent vectors [d] whose absolute values add up to ``size``, fewest inputs first."""
+    for active in range(1, min(d, size) + 1):
+        for places in itertools.combinations(range(d), active):
+            for cuts in itertools.combinations(range(1, size), active - 1):
+                parts = [b - a for a, b in zip((0, *cuts), (*cuts, size), strict=True)]
+                if max(parts) > largest:
+                    continue
+                for signs in itertools.product((1, -1), repeat=active):
+                    vector = [0] * d
+                    for place, part, sign in zip(places, parts, signs, strict=True):
+                        vector[place] = part * sign
+                    yield tuple(vector)
 
 
 def monomial_tree(
@@ -315,6 +331,8 @@ def monomials_times_atoms(
     """
     n, d = X.shape
     bare = exponent_vectors(d, total, limit // 3)
+    # The simplest come first; with many inputs there are more atoms than rows to hold them.
+    atoms = atoms[: max(1, limit - len(bare))]
     share = max(1, (limit - len(bare)) // max(1, len(atoms)))
     around = exponent_vectors(d, total, share)
     if vocabulary.power(("x", 0), 0.5) is not None:

@@ -58,7 +58,7 @@ class LogModel:
         for i in range(X.shape[1]):
             # A zero input does no harm on rows where the target is zero too: those carry no weight.
             logs = log_abs(torch.where(self.root > 0, X[:, i], torch.ones_like(z)))
-            if bool(torch.isfinite(logs).all()) and float(logs.std()) > 1e-9:
+            if bool(torch.isfinite(logs).all()) and float(logs.std(correction=0)) > 1e-9:
                 self.powers.append(i)
                 columns.append(logs - logs.mean())
         self.base = torch.stack(columns, dim=1)

@@ -52,20 +52,30 @@ def screened(problem: Problem, options: SearchOptions, random_state: int) -> tup
     everything = list(range(count))
     if count == 1 or (asked is not None and asked >= count):
         return everything, True
+    if asked is not None:
+        return strongest(problem, asked, random_state), True
     table = Derivatives.of(problem)
     if table is not None:
-        influence = table.influence()
-        if asked is not None:
-            order = torch.argsort(influence, descending=True, stable=True)
-            return sorted(order[:asked].tolist()), True
-        return _above_the_gap(influence)
-    if asked is not None:
-        ranked = _ranked_by_samples(problem.train.X, problem.train.y, random_state)
-        return sorted(ranked[:asked]), True
+        return _above_the_gap(table.influence())
     if count <= MANY_INPUTS:
         return everything, True
     columns = screened_by_samples(problem.train.X, problem.train.y, random_state)
     return (columns, False) if columns else (everything, True)
+
+
+def strongest(problem: Problem, count: int, random_state: int) -> list[int]:
+    """The ``count`` columns that matter most, ascending.
+
+    >>> X = torch.rand(300, 40, dtype=torch.float64)
+    >>> strongest(Problem.split(X, X[:, 3] + X[:, 7]), 2, 0)
+    [3, 7]
+    """
+    table = Derivatives.of(problem)
+    if table is None:
+        ranked = _ranked_by_samples(problem.train.X, problem.train.y, random_state)
+    else:
+        ranked = torch.argsort(table.influence(), descending=True, stable=True).tolist()
+    return sorted(ranked[:count])
 
 
 def _above_the_gap(influence: Tensor) -> tuple[list[int], bool]:

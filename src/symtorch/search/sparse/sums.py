@@ -253,9 +253,8 @@ class RationalSearch:
         table = torch.cat([over, rows]).float()
         cost = self.library.complexity[varied]
         bias = 1 + 0.01 * torch.cat([cost, cost])
-        spread = (rows / self.typical).abs().log().nan_to_num(0.0, 700.0, -700.0).std(dim=1) * (
-            1 + 0.02 * cost
-        )
+        sizes = (rows / self.typical).abs().log().nan_to_num(0.0, 700.0, -700.0)
+        spread = sizes.std(dim=1, correction=0) * (1 + 0.02 * cost)
         simplest = torch.cat([cost, cost]).argsort(stable=True)[:RATIONAL_PAIRED]
         found: list[tuple[float, int, tuple[int, ...]]] = []
         plain = cost.argsort(stable=True)[: leading // 2].tolist()
