@@ -18,12 +18,12 @@ from typing import Any
 
 import sympy
 import torch
+from support.figures import Figures, print_table, script_arguments
 from torch import nn
 
 from symtorch import Expression, SymbolicLayer
-from symtorch._figures import Figures, print_table, script_arguments
-from symtorch.operators import OPERATORS
-from symtorch.tree import Call, Constant, Node, Variable
+from symtorch.symbolic.nodes import Call, Constant, Node, Variable
+from symtorch.symbolic.operators import OPERATORS
 
 SIZES = [(2, 1, 5000), (32, 8, 1), (32, 8, 512), (32, 8, 8192), (64, 64, 512), (64, 64, 8192)]
 """Inputs, outputs, rows."""

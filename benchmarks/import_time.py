@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from symtorch._figures import Figures, print_table, script_arguments
+from support.figures import Figures, print_table, script_arguments
 
 STATEMENTS = {
     "torch": "import torch",

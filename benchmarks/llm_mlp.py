@@ -29,9 +29,9 @@ from language.placing import blocks_file, put_in_place
 from language.recipes import RECIPES
 from language.report import average, flat, named, report
 from language.study import Study
+from support.figures import Figures, print_table, script_arguments
 
 from symtorch import rank_blocks
-from symtorch._figures import Figures, print_table, script_arguments
 
 PARTS = ("rank", "rows", "speed", "shape")
 BEST = "best:"

@@ -16,7 +16,7 @@ from sklearn.tree import DecisionTreeRegressor
 from symtorch import explain
 from symtorch.slime.columns import Columns
 from symtorch.slime.neighbourhood import Locality, Neighbourhood
-from symtorch.tree import Call, Constant, Node
+from symtorch.symbolic.nodes import Call, Constant, Node
 
 LIME_FEATURES = 10
 """LIME's own default."""

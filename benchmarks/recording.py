@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from support.figures import Figures, print_table, script_arguments
 from torch import nn
 
 from symtorch import record
-from symtorch._figures import Figures, print_table, script_arguments
 
 WIDTH, DEPTH, BATCH, SAMPLES = 64, 10, 10_000, 10_000
 

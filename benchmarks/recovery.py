@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 import fastsrb
 from laws import EIGHT, TEXTBOOK, Law
 from networks import Training
+from support.figures import Figures, print_table, script_arguments
 from trials import (
     Cost,
     NetworkTrial,
@@ -42,7 +43,6 @@ from trials import (
 )
 from workers import Done, run_in_processes
 
-from symtorch._figures import Figures, print_table, script_arguments
 from symtorch.search import available_engines
 
 OURS = ("sparse", "auto")

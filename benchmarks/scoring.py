@@ -26,8 +26,8 @@ from scipy.optimize import least_squares
 
 from symtorch import Expression
 from symtorch.errors import InputError
-from symtorch.front import Candidate, Front
-from symtorch.tree import Call, Constant, Node, Variable, walk
+from symtorch.search import Candidate, Front
+from symtorch.symbolic.nodes import Call, Constant, Node, Variable, walk
 
 TOLERANCE = 1e-8
 """Largest relative error, at every test point; as in the published runs of FastSRB."""

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from local_models import SOURCES, answers_of, load, models
 from local_rivals import METHODS, Case, Surrogate
+from support.figures import Figures, print_table, script_arguments
 
-from symtorch._figures import Figures, print_table, script_arguments
 from symtorch.slime.fidelity import r_squared
 
 FRESH_ROWS = 1000

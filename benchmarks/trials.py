@@ -24,8 +24,7 @@ from torch import nn
 from workers import peak_mib
 
 from symtorch import Expression, SymbolicModel
-from symtorch.front import Candidate, Front
-from symtorch.search import Problem, SearchOptions, search
+from symtorch.search import Candidate, Front, Problem, SearchOptions, search
 
 TEST_ROWS = 200
 

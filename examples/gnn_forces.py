@@ -19,8 +19,7 @@ from gnn.figure import draw
 from gnn.simulation import LAWS
 from gnn.study import Plan, Result, study
 from gnn.training import VARIANTS
-
-from symtorch._figures import Figures, example_arguments, print_table
+from support.figures import Figures, example_arguments, print_table
 
 FAST = Plan(
     simulations=1_000,

@@ -23,8 +23,7 @@ from arithmetic.planted import HEURISTICS, Heuristic, share_equal, train
 from arithmetic.published import ROWS, published
 from arithmetic.study import Answers, Study, language_model, study
 from arithmetic.tasks import ADDITION, TASKS, Task
-
-from symtorch._figures import Figures, example_arguments, print_table
+from support.figures import Figures, example_arguments, print_table
 
 FULL: dict[str, Any] = {
     "heuristics": [*HEURISTICS],

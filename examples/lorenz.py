@@ -27,9 +27,9 @@ from chaos.system import (
     roll_out,
     time_to_divergence,
 )
+from support.figures import Figures, example_arguments, print_table
 
 from symtorch import Front, SymbolicModel
-from symtorch._figures import Figures, example_arguments, print_table
 
 ROWS, NOISE, TOLERANCE = 8_000, 0.01, 0.02
 STARTS, STEP, UNTIL = 20, 0.01, 20.0

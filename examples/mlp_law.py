@@ -10,10 +10,10 @@ import time
 
 import sympy
 import torch
+from support.figures import Figures, script_arguments
 from torch import nn
 
 from symtorch import SymbolicModel
-from symtorch._figures import Figures, script_arguments
 
 INPUTS, HIDDEN, ROWS, NOISE = 5, 64, 5_000, 0.05
 

@@ -14,8 +14,7 @@ import time
 from pinn.drawing import draw
 from pinn.physics import Condition, Physics
 from pinn.study import FAST, FULL, study
-
-from symtorch._figures import Figures, example_arguments
+from support.figures import Figures, example_arguments
 
 ALPHA = 0.2
 PUBLISHED = {"informed": 7.4e-6, "plain": 7.8e-3}

@@ -15,8 +15,7 @@ from dataclasses import replace
 from pinn.drawing import draw
 from pinn.physics import Condition, Physics
 from pinn.study import FAST, FULL, study
-
-from symtorch._figures import Figures, example_arguments
+from support.figures import Figures, example_arguments
 
 DAMPING, FREQUENCY, SPEED = 0.3, 2.0, 1.2
 

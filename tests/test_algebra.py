@@ -10,14 +10,15 @@ from helpers import GAUSS, assert_same_values, expressions
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from symtorch.algebra import from_sympy, simplify, to_sympy
 from symtorch.errors import InputError
-from symtorch.expression import ComplexityRule, Expression
-from symtorch.operators import OPERATORS
-from symtorch.parsing import define_operator, parse_tree
-from symtorch.polynomial import shortest_as_written
-from symtorch.printing import exact
-from symtorch.tree import walk
+from symtorch.symbolic.expression import ComplexityRule, Expression
+from symtorch.symbolic.nodes import walk
+from symtorch.symbolic.operators import OPERATORS
+from symtorch.symbolic.parsing import define_operator, parse_tree
+from symtorch.symbolic.polynomial import shortest_as_written
+from symtorch.symbolic.printing import exact
+from symtorch.symbolic.simplify import simplify
+from symtorch.symbolic.sympy_bridge import from_sympy, to_sympy
 
 x, y, z = sympy.symbols("x y z")
 E = Expression.parse
@@ -291,7 +292,7 @@ def test_long_polynomials_are_as_short_as_sympy_makes_them(monomials, constant):
     tree = parse_tree(text + " - 2.5" * constant)
     found = simplify(tree, size, {"square", "+", "-", "*", "^"})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("symtorch.algebra._LONG", math.inf)
+        patch.setattr("symtorch.symbolic.simplify._LONG", math.inf)
         assert size(found) == size(simplify(tree, size, {"square", "+", "-", "*", "^"}))
     # Only what has like terms, or a factor in common, is changed.
     assert (found == tree) == (len(set(monomials)) == len(monomials))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from symtorch import Expression
-from symtorch.front import Candidate, Front
+from symtorch.search.front import Candidate, Front
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 

@@ -9,7 +9,7 @@ import torch
 from helpers import distilled_law, randn
 
 from symtorch import SymbolicLayer
-from symtorch.switch import _ISOLATED
+from symtorch.model.switch import _ISOLATED
 
 VARIABLES = ("x", "y")
 EQUATIONS = [

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from symtorch.expression import ComplexityRule, Expression
 from symtorch.search import Problem
-from symtorch.search.constants import Refiner
-from symtorch.search.sparse.atoms import scan
+from symtorch.search.engines.sparse.library.atoms import scan
+from symtorch.search.refinement import Refiner
+from symtorch.symbolic.expression import ComplexityRule, Expression
 
 
 def refiner(law: str) -> Refiner:

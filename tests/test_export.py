@@ -15,8 +15,8 @@ from helpers import GAUSS, HYPOTENUSE
 from symtorch import Candidate, Expression, Front, InputError, MissingDependencyError, SymbolicLayer
 from symtorch.errors import UnsupportedTypeError
 from symtorch.export import to_c, to_latex, to_numpy, to_onnx, to_program, to_sympy
-from symtorch.operators import OPERATORS
-from symtorch.tree import Call, Variable
+from symtorch.symbolic.nodes import Call, Variable
+from symtorch.symbolic.operators import OPERATORS
 
 EDGES = [-math.inf, -3.7, -2.0, -1.0, -0.5, -1e-3, -0.0, 0.0, 1e-3, 0.5, 1.0, 2.0, 40.0, math.inf]
 GRID = torch.cartesian_prod(*[torch.tensor([*EDGES, math.nan], dtype=torch.float64)] * 2)

@@ -10,7 +10,7 @@ from helpers import GAUSS, columns, expressions
 from hypothesis import given, settings
 
 from symtorch.errors import InputError, UnsupportedTypeError
-from symtorch.expression import ComplexityRule, Expression
+from symtorch.symbolic.expression import ComplexityRule, Expression
 
 parse = Expression.parse
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]

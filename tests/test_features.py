@@ -8,7 +8,7 @@ import torch
 from helpers import randn
 
 from symtorch import Expression, InputError, StateError, UnsupportedTypeError
-from symtorch.features import Features
+from symtorch.recording.features import Features
 
 COLUMNS = ("u_0", "u_1", "v_0")
 TABLE = randn(50, 3, dtype=torch.float64)

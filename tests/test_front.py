@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symtorch.errors import InputError
-from symtorch.expression import Expression
-from symtorch.front import Candidate, Front
+from symtorch.search.front import Candidate, Front
+from symtorch.symbolic.expression import Expression
 
 
 def candidate(text, complexity, loss, validation_loss=None):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from symtorch import Expression, InputError, SymbolicLayer
-from symtorch.operators import OPERATORS
+from symtorch.symbolic.operators import OPERATORS
 
 VARIABLES = ("x", "y")
 TABLE = randn(20, 2, dtype=torch.float64)

@@ -12,7 +12,7 @@ from helpers import randn
 from torch import nn
 
 from symtorch.errors import InputError, UnsupportedTypeError
-from symtorch.layout import (
+from symtorch.recording.layout import (
     InputLayout,
     Layout,
     LayoutRequest,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from symtorch import Expression, Problem, SearchOptions, available_engines
 from symtorch.search import search
 from symtorch.search.engine import Budget, SearchRun
-from symtorch.search.local import Anchor, LocalEngine
-from symtorch.search.local.terms import rounded
+from symtorch.search.engines.local import Anchor, LocalEngine
+from symtorch.search.engines.local.terms import rounded
 
 OPTIONS = SearchOptions(
     binary_operators=("+", "-", "*", "/", "greater"),

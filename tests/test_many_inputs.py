@@ -7,14 +7,18 @@ import warnings
 import pytest
 import torch
 
-from symtorch.operators import operator_named
 from symtorch.search import Problem, SearchOptions, search
-from symtorch.search.sparse.engine import vocabulary_of
-from symtorch.search.sparse.forms import MOST_PAIRED, distances, library_atoms
-from symtorch.search.sparse.library import MOST_ENTRIES, argument_library, exponent_vectors
-from symtorch.search.sparse.pieces import Choice, joined
-from symtorch.search.sparse.screening import strongest
-from symtorch.tree import Variable
+from symtorch.search.engines.sparse.engine import vocabulary_of
+from symtorch.search.engines.sparse.library.forms import MOST_PAIRED, distances, library_atoms
+from symtorch.search.engines.sparse.library.rows import (
+    MOST_ENTRIES,
+    argument_library,
+    exponent_vectors,
+)
+from symtorch.search.engines.sparse.structure.screening import strongest
+from symtorch.search.engines.sparse.structure.separability import Choice, joined
+from symtorch.symbolic.nodes import Variable
+from symtorch.symbolic.operators import operator_named
 
 
 def additive(count: int) -> tuple[Problem, torch.Tensor]:

@@ -11,13 +11,13 @@ import torch
 from helpers import keeps_to
 
 from symtorch.errors import InputError
-from symtorch.expression import ComplexityRule, Expression
-from symtorch.operators import OPERATORS
 from symtorch.search import Budget, Problem, Progress, SearchOptions, SearchRun, search
-from symtorch.search import operon as engine_module
-from symtorch.search.operon import OperonEngine
-from symtorch.search.operon_trees import NODE_TYPES, arities, to_tree
-from symtorch.tree import Variable
+from symtorch.search.engines.operon import engine as engine_module
+from symtorch.search.engines.operon.engine import OperonEngine
+from symtorch.search.engines.operon.trees import NODE_TYPES, arities, to_tree
+from symtorch.symbolic.expression import ComplexityRule, Expression
+from symtorch.symbolic.nodes import Variable
+from symtorch.symbolic.operators import OPERATORS
 
 SHORT = {"niterations": 12, "populations": 1}
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symtorch.errors import InputError, UnsupportedTypeError
-from symtorch.expression import Expression
-from symtorch.operators import OPERATORS
-from symtorch.parsing import MAX_DEPTH, MAX_TEXT, check_names, parse_tree
-from symtorch.tree import Call, Constant, Variable
+from symtorch.symbolic.expression import Expression
+from symtorch.symbolic.nodes import Call, Constant, Variable
+from symtorch.symbolic.operators import OPERATORS
+from symtorch.symbolic.parsing import MAX_DEPTH, MAX_TEXT, check_names, parse_tree
 
 
 def value(text, **variables):

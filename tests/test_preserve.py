@@ -9,7 +9,7 @@ import torch
 from helpers import state_of_the_world
 from torch import nn
 
-from symtorch.preserve import evaluating, seeded, threads
+from symtorch.recording.contexts import evaluating, seeded, threads
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import pytest
 from helpers import GAUSS, HYPOTENUSE, expressions, trees
 from hypothesis import example, given, settings
 
-from symtorch.expression import Expression
-from symtorch.operators import OPERATORS
-from symtorch.printing import exact, readable
-from symtorch.tree import Call, Constant, Variable, walk
+from symtorch.symbolic.expression import Expression
+from symtorch.symbolic.nodes import Call, Constant, Variable, walk
+from symtorch.symbolic.operators import OPERATORS
+from symtorch.symbolic.printing import exact, readable
 
 CUSTOM = {"gauss": GAUSS, "hypot": HYPOTENUSE}
 X, Y = Variable("x"), Variable("y")

@@ -11,14 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symtorch import Expression
-from symtorch.fused.execution import Direct, Grouped, Tables, run_graph
-from symtorch.fused.graph import AFFINE, KERNELS, LINEAR, LONG_SUMS, Number, Parameter, Step
-from symtorch.fused.placement import place_blocks
-from symtorch.fused.program import Apply, Column, Gather, Span, plan
-from symtorch.fused.pullbacks import Summed, pullback_of
-from symtorch.fused.rewriting import build_graph, with_long_sums
-from symtorch.fused.workspace import KEPT, Workspaces, rows_at_a_time
-from symtorch.operators import OPERATORS
+from symtorch.layer.executors.execution import Direct, Grouped, Tables, run_graph
+from symtorch.layer.executors.pullbacks import Summed, pullback_of
+from symtorch.layer.executors.workspace import KEPT, Workspaces, rows_at_a_time
+from symtorch.layer.planning.graph import (
+    AFFINE,
+    KERNELS,
+    LINEAR,
+    LONG_SUMS,
+    Number,
+    Parameter,
+    Step,
+)
+from symtorch.layer.planning.placement import place_blocks
+from symtorch.layer.planning.program import Apply, Column, Gather, Span, plan
+from symtorch.layer.planning.rewriting import build_graph, with_long_sums
+from symtorch.symbolic.operators import OPERATORS
 
 NAMES = ("x", "y")
 TABLE = randn(20, 2, dtype=torch.float64)
@@ -35,7 +43,7 @@ def kernels(*texts, **options):
 def program_of(graph, long_from):
     """The program, with sums of so many terms as single steps."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("symtorch.fused.sums.LONG", long_from)
+        patch.setattr("symtorch.layer.planning.long_sums.LONG", long_from)
         return plan(with_long_sums(graph))
 
 
@@ -307,7 +315,7 @@ def test_gradients_of_what_was_broadcast_are_summed():
 @pytest.mark.parametrize("rows", [0, 1, 7, 100, 511, 512, 513, 5000])
 @pytest.mark.parametrize("trainable", [False, True])
 def test_any_number_of_rows(rows, trainable, monkeypatch):
-    monkeypatch.setattr("symtorch.fused.workspace.TARGET_BYTES", 1)  # several goes
+    monkeypatch.setattr("symtorch.layer.executors.workspace.TARGET_BYTES", 1)  # several goes
     rows_at_a_time.cache_clear()
     texts = ["2*x + sin(y)", "x*y - 0.5"]
     found = [Expression.parse(text) for text in texts]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from symtorch import InputError, PruningSchedule, StateError, SymbolicModel, wrap
-from symtorch.pruning import DECAYS
+from symtorch.pruning.schedule import DECAYS
 
 X = randn(200, 2)
 SCALES = (1.0, 0.01, 3.0, 0.1)

@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from symtorch.errors import EngineUnavailableError
-from symtorch.expression import Expression
-from symtorch.operators import OPERATORS
 from symtorch.search import Budget, Problem, SearchOptions, SearchRun, search
-from symtorch.search import pysr as pysr_module
-from symtorch.search.pysr import (
+from symtorch.search.engines import pysr as pysr_module
+from symtorch.search.engines.pysr import (
     PySREngine,
     fit_arguments,
     read_equations,
     regressor_arguments,
 )
+from symtorch.symbolic.expression import Expression
+from symtorch.symbolic.operators import OPERATORS
 
 # The parameters of PySRRegressor in PySR 2.7.2 that this package uses.
 PARAMETERS = {

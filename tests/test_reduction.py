@@ -25,6 +25,7 @@ from symtorch import (
     unwrap,
     wrap,
 )
+from symtorch.recording.moments import Moments, MomentSums
 from symtorch.reduction.coordinates import Coordinates
 from symtorch.reduction.directions import (
     beyond_chance,
@@ -35,7 +36,6 @@ from symtorch.reduction.directions import (
     without_linear,
 )
 from symtorch.reduction.interpretation import describe, explained, top_features
-from symtorch.reduction.moments import Moments, MomentSums
 from symtorch.reduction.sensitivity import gradient_moment
 
 WIDTH, TARGET = 24, 16

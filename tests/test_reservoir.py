@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 import torch
 
-from symtorch.reservoir import Reservoir
+from symtorch.recording.reservoir import Reservoir
 
 
 def sampled(size, seed, cuts):

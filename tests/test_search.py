@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from symtorch.errors import EngineUnavailableError, InputError, UnsupportedTypeError
-from symtorch.expression import ComplexityRule, Expression
 from symtorch.search import (
     Problem,
     Progress,
@@ -17,6 +16,7 @@ from symtorch.search import (
     search,
 )
 from symtorch.search.limits import keeps_constraints, within_limits
+from symtorch.symbolic.expression import ComplexityRule, Expression
 
 
 class Guest:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from sklearn.ensemble import GradientBoostingClassifier
 
-from symtorch._figures import Figures
-
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+from support.figures import Figures
 
 
 def test_all_rivals_at_two_points(tmp_path, monkeypatch):

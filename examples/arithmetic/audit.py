@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from symtorch import Expression, InputError, Problem, SearchOptions
-from symtorch.operators import Operator
 from symtorch.search import search
+from symtorch.symbolic.operators import Operator
 
 from .consensus import consensus
 from .measures import Interval, Measure, advantage, hits

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 
 from symtorch import Expression
-from symtorch.operators import OPERATORS, Operator
-from symtorch.tree import Call, Constant, Node, Variable
+from symtorch.symbolic.nodes import Call, Constant, Node, Variable
+from symtorch.symbolic.operators import OPERATORS, Operator
 
 from .measures import Measure
 

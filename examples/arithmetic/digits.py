@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from symtorch.features import Transform
+from symtorch.recording.features import Transform
 
 OPERATORS = ("last(x) = mod(x, 10)", "tens(x) = floor(x/10)", "hundreds(x) = floor(x/100)")
 """What arithmetic in base ten is made of: the last digit, and what stands before it."""

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from support.packaged import packaged_file
 from tqdm import tqdm
-
-from symtorch._packaged import packaged_file
 
 MISSING = (
     "no language model: `pip install transformers gguf` and "

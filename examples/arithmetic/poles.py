@@ -11,7 +11,7 @@ import sympy
 import torch
 
 from symtorch import Expression
-from symtorch.tree import Call, Constant, walk
+from symtorch.symbolic.nodes import Call, Constant, walk
 
 TOO_LARGE = 10.0
 """A prediction beyond this times the largest right answer counts as a pole's flank."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from symtorch.features import Features, Transform
+from symtorch.recording.features import Features, Transform
 
 from .digits import OPERATORS, Place, digit_variables, lead, places
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import sympy
 import torch
-
-from symtorch._figures import Figures, print_table
+from support.figures import Figures, print_table
 
 from .discovery import discover, implied_constants, rounded, verify
 from .physics import Physics

@@ -1,4 +1,7 @@
-"""Wide blocks in few coordinates: what is asked for, how it is found, what computes it."""
+"""Wide blocks in few coordinates: what is asked for, how it is found, what computes it.
+
+Equations in the coordinates come from outside; nothing in here searches for them.
+"""
 
 from .coordinates import Coordinates as Coordinates
 from .fitting import Reduced as Reduced

@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from ..documents import text_of, to_bytes
 from ..errors import InputError
-from ..layout import InputLayout, Layout, OutputLayout, named_arguments, read_inputs, write_output
-from ..switch import Switch
+from ..recording.layout import (
+    InputLayout,
+    Layout,
+    OutputLayout,
+    named_arguments,
+    read_inputs,
+    write_output,
+)
 
 _FORMAT = "symtorch.reduction.1"
 
@@ -50,6 +56,17 @@ class Shape:
         """The coordinates that go on to the output as they are."""
         start = 0 if self.shared else self.inputs
         return slice(start, start + self.rank)
+
+
+class Equations(Protocol):
+    """Equations in the coordinates, for some of the reduced outputs."""
+
+    @property
+    def chosen(self) -> Mapping[int, int]:
+        """Complexity of the equation in force, by output."""
+
+    def evaluate(self, table: torch.Tensor) -> torch.Tensor:
+        """The chosen outputs: [rows, coordinates] -> [rows, chosen]."""
 
 
 class Coordinates(nn.Module):
@@ -117,7 +134,7 @@ class Coordinates(nn.Module):
         """All coordinates: [rows, inputs] -> [rows, coordinates]."""
         return torch.addmm(self.encoder_bias, table, self.encoder)
 
-    def apply_to(self, table: torch.Tensor, core: Switch) -> torch.Tensor:
+    def apply_to(self, table: torch.Tensor, core: Equations) -> torch.Tensor:
         """The block's outputs: [rows, inputs] -> [rows, outputs].
 
         Args:
@@ -142,7 +159,7 @@ class Coordinates(nn.Module):
 
     def forward(
         self,
-        core: Switch,
+        core: Equations,
         run_block: Callable[..., Any],
         signature: Any,
         args: Sequence[Any],

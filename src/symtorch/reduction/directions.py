@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from .moments import Moments
+from ..recording.moments import Moments
 
 RIDGE = 1e-4
 """Added to the inputs' covariance, times their mean variance: what a sample leaves open stays

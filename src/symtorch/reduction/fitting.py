@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..capture import Recording
 from ..errors import InputError
+from ..recording.moments import Moments
+from ..recording.recorder import Recording
 from .coordinates import Coordinates, Shape
 from .directions import (
     LowRank,
@@ -21,7 +22,6 @@ from .directions import (
     roots,
     without_linear,
 )
-from .moments import Moments
 from .request import Reduction
 from .sensitivity import Slopes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..errors import InputError
-from ..front import Candidate, Front
+from ..search.front import Candidate, Front
 from .coordinates import Coordinates
 
 

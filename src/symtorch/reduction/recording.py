@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import nn
 
-from ..capture import Data, Recorder, Recording, run_recorders
 from ..errors import InputError
-from ..layout import LayoutRequest
+from ..recording.layout import LayoutRequest
+from ..recording.moments import MomentReservoir, Moments
+from ..recording.recorder import Data, Recorder, Recording, run_recorders
 from .fitting import Reduced, reduce_recording
-from .moments import MomentReservoir, Moments
 from .request import Reduction
 from .sensitivity import gradient_moment, output_slopes
 

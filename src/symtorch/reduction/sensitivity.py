@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..capture import Data, Recording, batches_of, call_of
 from ..errors import InputError, StateError
-from ..layout import (
+from ..recording.contexts import evaluating, gradients, seeded
+from ..recording.layout import (
     Layout,
     named_arguments,
     read_inputs,
@@ -21,8 +21,8 @@ from ..layout import (
     signature_of,
     write_output,
 )
-from ..oracle import oracle_for
-from ..preserve import evaluating, gradients, seeded
+from ..recording.query import oracle_for
+from ..recording.recorder import Data, Recording, batches_of, call_of
 from .request import Loss
 
 SLOPES = 2000

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..expression import Expression
+from ..symbolic.expression import Expression
 from .options import SearchOptions
 from .problem import Problem
 

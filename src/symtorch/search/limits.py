@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..expression import ComplexityRule, Expression
-from ..operators import operator_named
-from ..tree import Call, Node, walk
+from ..symbolic.expression import ComplexityRule, Expression
+from ..symbolic.nodes import Call, Node, walk
+from ..symbolic.operators import operator_named
 from .options import SearchOptions
 
 

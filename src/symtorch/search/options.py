@@ -10,9 +10,9 @@ from functools import cache
 from typing import Any
 
 from ..errors import InputError, UnsupportedTypeError, did_you_mean
-from ..expression import ComplexityRule
-from ..operators import Operator, operator_named
-from ..parsing import define_operator
+from ..symbolic.expression import ComplexityRule
+from ..symbolic.operators import Operator, operator_named
+from ..symbolic.parsing import define_operator
 
 Limits = Mapping[str, int | tuple[int, int]]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..errors import InputError
-from ..expression import Expression
+from ..symbolic.expression import Expression
 
 Oracle = Callable[[torch.Tensor], torch.Tensor]
 """The function being distilled, on new points: [m, inputs] -> [m], differentiable."""

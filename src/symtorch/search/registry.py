@@ -9,22 +9,22 @@ from typing import cast
 import torch
 
 from ..errors import EngineUnavailableError, InputError, did_you_mean
-from ..expression import ComplexityRule, Expression
-from ..front import Candidate, Front
-from ..preserve import threads
-from ..tree import Constant
+from ..recording.contexts import threads
+from ..symbolic.expression import ComplexityRule, Expression
+from ..symbolic.nodes import Constant
 from .engine import Budget, Engine, Progress, SearchRun
+from .front import Candidate, Front
 from .limits import within_limits
 from .options import SearchOptions
 from .problem import Problem
 
 _ENGINES: dict[str, str | Callable[[], Engine]] = {
-    "auto": "symtorch.search.auto:AutoEngine",
-    "sparse": "symtorch.search.sparse:SparseEngine",
-    "operon": "symtorch.search.operon:OperonEngine",
-    "local": "symtorch.search.local:LocalEngine",
-    "quadratic": "symtorch.search.quadratic:QuadraticEngine",
-    "pysr": "symtorch.search.pysr:PySREngine",
+    "auto": "symtorch.search.engines.auto:AutoEngine",
+    "sparse": "symtorch.search.engines.sparse:SparseEngine",
+    "operon": "symtorch.search.engines.operon:OperonEngine",
+    "local": "symtorch.search.engines.local:LocalEngine",
+    "quadratic": "symtorch.search.engines.quadratic:QuadraticEngine",
+    "pysr": "symtorch.search.engines.pysr:PySREngine",
 }
 
 SECONDS_PER_OUTPUT = 20.0

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..capture import Recording
 from ..errors import InputError
-from ..features import Features
-from ..front import Front
-from ..layout import read_output
-from ..preserve import evaluating
+from ..recording.contexts import evaluating
+from ..recording.features import Features
+from ..recording.layout import read_output
+from ..recording.recorder import Recording
 from ..search import SearchOptions
+from ..search.front import Front
 from .columns import Columns
 from .fitting import Answers, check_options, fit_front
 from .link import Identity

@@ -14,7 +14,7 @@ import torch
 
 from ..errors import InputError, UnsupportedTypeError
 from ..lazy import LazyModule
-from ..parsing import check_names
+from ..symbolic.parsing import check_names
 
 if TYPE_CHECKING:
     import pandas as pd

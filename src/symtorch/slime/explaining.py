@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from ..features import Features, Transform
+from ..recording.features import Features, Transform
 from ..search import SearchOptions
 from .columns import Columns
 from .explanation import Explanation

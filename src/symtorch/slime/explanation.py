@@ -14,9 +14,9 @@ import torch
 
 from ..documents import Format
 from ..errors import InputError, StateError
-from ..expression import Expression
-from ..features import Features
-from ..front import Front
+from ..recording.features import Features
+from ..search.front import Front
+from ..symbolic.expression import Expression
 from .columns import Array, Columns
 from .fidelity import Fidelity, r_squared
 from .fitting import Answered

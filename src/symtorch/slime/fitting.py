@@ -13,13 +13,13 @@ import numpy.typing as npt
 import torch
 
 from ..errors import InputError
-from ..expression import Expression
-from ..front import Candidate, Front
-from ..preserve import threads
+from ..recording.contexts import threads
 from ..search import Problem, Sample, SearchOptions
 from ..search.engine import Budget, SearchRun
+from ..search.front import Candidate, Front
 from ..search.registry import check_honoured
-from ..tree import Constant
+from ..symbolic.expression import Expression
+from ..symbolic.nodes import Constant
 from .columns import Array
 from .link import Link
 from .neighbourhood import Points
@@ -49,7 +49,7 @@ def check_options(options: SearchOptions) -> None:
     Raises:
         InputError: there is such an option.
     """
-    from ..search.local import LocalEngine
+    from ..search.engines.local import LocalEngine
 
     check_honoured(LocalEngine(), options)
 
@@ -119,7 +119,7 @@ def fit_front(
         InputError: variable transforms that are not finite at x or for half of the rows.
     """
     # Imported here: with it come SymPy and half of SciPy.
-    from ..search.local import Anchor, LocalEngine
+    from ..search.engines.local import Anchor, LocalEngine
 
     train = _sample(answers.fit, view, link)
     validation = _sample(answers.judge, view, link)

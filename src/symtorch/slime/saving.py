@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..parsing import check_names
+from ..symbolic.parsing import check_names
 from .columns import Array, Column, Columns
 
 _NUMBERS = ("low", "high", "mean", "scale")

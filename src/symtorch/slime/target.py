@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError, UnsupportedTypeError
-from ..preserve import evaluating, gradients
+from ..recording.contexts import evaluating, gradients
 from .columns import Array, Columns, as_array
 from .link import LINKS, Link
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..features import Features
+from ..recording.features import Features
 from .columns import Array, Columns, fit_names
 
 

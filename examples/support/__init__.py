@@ -1,0 +1,1 @@
+"""What the scripts of this project share: their arguments, figures and checks."""

@@ -1,0 +1,168 @@
+"""PruningMask: which outputs of a block stay as it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import InputError
+from ..recording.dims import as_list
+from ..recording.hooks import look_here
+from ..recording.layout import LayoutRequest, map_output
+from .schedule import PruningSchedule
+
+
+class PruningMask(nn.Module):
+    """Which outputs of a block are active; a call sets the others to zero.
+
+    >>> mask = PruningMask(PruningSchedule(3, 1, total_steps=10))
+    >>> mask.keep_widest(2, torch.tensor([[0.0, 5.0, 2.0], [1.0, -5.0, -2.0]]), "block")
+    >>> mask.dims
+    (1, 2)
+    >>> mask(torch.ones(1, 3), LayoutRequest(), "block")
+    tensor([[0., 1., 1.]])
+
+    Args:
+        schedule: how many are to stay.
+        dims: numbers of the active outputs; all by default.
+        device: of the mask.
+    """
+
+    def __init__(
+        self,
+        schedule: PruningSchedule,
+        dims: Sequence[int] | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        self.schedule = schedule
+        # No entry of its own in state dicts: it is saved with the schedule, so that both are
+        # checked, and come into force, together.
+        active = torch.zeros(schedule.initial_dim, dtype=torch.bool, device=device)
+        self.register_buffer("active", active, persistent=False)
+        self._keep(range(schedule.initial_dim) if dims is None else dims)
+        self.register_forward_pre_hook(look_here)
+
+    active: torch.Tensor
+
+    def _keep(self, dims: Sequence[int]) -> None:
+        # The numbers are kept beside the tensor, because reading it back would make every
+        # switched call wait for the GPU.
+        self.dims = tuple(sorted(dims))
+        self.pruned = tuple(sorted(set(range(self.schedule.initial_dim)) - set(dims)))
+        self.active.fill_(False)
+        self.active[list(self.dims)] = True
+
+    def keep_widest(self, count: int, outputs: torch.Tensor, name: str) -> None:
+        """Of the active outputs keep those with the largest standard deviation.
+
+        Among equals those with the lower number stay. What was pruned stays pruned.
+
+        Args:
+            count: how many to keep.
+            outputs: [rows, outputs], of the block without its mask.
+            name: of the block, for messages.
+
+        Raises:
+            InputError: another number of outputs than the schedule begins with, or values
+                that are not finite; the mask stays as it was.
+        """
+        self.check_width(outputs.shape[1], name)
+        spread = outputs[:, list(self.dims)].double().std(0, correction=0)
+        bad = (~spread.isfinite()).nonzero().flatten().tolist()
+        if bad:
+            raise InputError(
+                f"block '{name}': outputs {[self.dims[i] for i in bad]} are NaN or infinite on "
+                f"the sample, so that they cannot be ranked; nothing was pruned"
+            )
+        widest = spread.argsort(descending=True, stable=True)[:count].tolist()
+        self._keep([self.dims[i] for i in widest])
+
+    def choose(self, dims: int | Sequence[int] | None, name: str) -> list[int]:
+        """The outputs a user asks for; None is all active ones.
+
+        Raises:
+            InputError: one of them was pruned.
+        """
+        if dims is None:
+            return list(self.dims)
+        asked = as_list(dims)
+        gone = [dim for dim in asked if dim in self.pruned]
+        if gone:
+            raise InputError(
+                f"block '{name}': outputs {gone} were pruned and are always zero; active "
+                f"outputs: {[*self.dims]}"
+            )
+        return asked
+
+    def forward(self, output: Any, request: LayoutRequest, name: str) -> Any:
+        """What a block returned, with the pruned outputs exactly zero.
+
+        Args:
+            output: of the block; the table may be a part of it.
+            request: where the table is, and its axis of features.
+            name: of the block, for messages.
+
+        Raises:
+            InputError: another number of outputs than the schedule begins with.
+        """
+        if not self.pruned:
+            return output
+        axis = request.feature_dim if isinstance(request.feature_dim, int) else -1
+
+        def masked(table: torch.Tensor) -> torch.Tensor:
+            self.check_width(table.shape[axis], name)
+            shape = [1] * table.ndim
+            shape[axis] = -1
+            # Filled, not multiplied: nan times zero is nan.
+            return table.masked_fill(~self.active.to(table.device).view(shape), 0)
+
+        return map_output(output, request.output, masked, name)
+
+    def check_width(self, width: int, name: str) -> None:
+        """Make sure that a block has the outputs that the schedule begins with.
+
+        Raises:
+            InputError: it has not.
+        """
+        if width != self.schedule.initial_dim:
+            raise InputError(
+                f"block '{name}' has {width} outputs; setup_pruning was told "
+                f"initial_dim={self.schedule.initial_dim}"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Schedule and mask, for JSON: ``{"schedule": {...}, "active": "0110"}``."""
+        active = "".join("01"[flag] for flag in self.active.tolist())
+        return {"schedule": asdict(self.schedule), "active": active}
+
+    @classmethod
+    def from_json(cls, data: Any, device: torch.device | None = None) -> PruningMask:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: it did not write this.
+        """
+        try:
+            schedule, active = PruningSchedule(**data["schedule"]), data["active"]
+        except (KeyError, TypeError) as error:
+            raise InputError(f"not a saved pruning mask: {error!r}") from None
+        # Compared before anything is made in the size that the schedule names.
+        sound = (
+            set(data) == {"schedule", "active"}
+            and isinstance(active, str)
+            and len(active) == schedule.initial_dim
+            and set(active) <= {"0", "1"}
+            and active.count("1") >= schedule.target_dim
+        )
+        if not sound:
+            raise InputError(f"not a saved pruning mask: {str(data)[:200]}")
+        return cls(schedule, [dim for dim, flag in enumerate(active) if flag == "1"], device)
+
+    def extra_repr(self) -> str:
+        """How many outputs are active."""
+        return f"{len(self.dims)} of {self.schedule.initial_dim} outputs active"

@@ -1,0 +1,7 @@
+"""What a block does: finding it, reading its calls as tables, sampling and querying it.
+
+Nothing in here searches for equations or puts anything in the place of a block.
+"""
+
+from .recorder import Recording as Recording
+from .recorder import record as record

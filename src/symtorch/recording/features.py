@@ -1,0 +1,188 @@
+"""Features: the variables of an equation, as functions of a block's recorded columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+
+from ..errors import InputError, StateError, UnsupportedTypeError
+from ..symbolic.expression import Expression
+from ..symbolic.parsing import check_names
+
+Transform: TypeAlias = str | Expression | Callable[[torch.Tensor], torch.Tensor]
+"""An equation over the columns, ``"sqrt(dx**2 + dy**2)"``, or a function
+[rows, columns] -> [rows]."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Named variables computed from named columns.
+
+    >>> features = Features.plan(("u_0", "u_1"), transforms={"r": "sqrt(u_0**2 + u_1**2)"})
+    >>> features(torch.tensor([[3.0, 4.0]]))        # [rows, columns] -> [rows, variables]
+    tensor([[5.]])
+
+    Args:
+        columns: names of the columns.
+        transforms: the variables and what each is; None where every column is one.
+            A function that was not saved is None until it is given again.
+    """
+
+    columns: tuple[str, ...]
+    transforms: tuple[tuple[str, Expression | Callable[..., Any] | None], ...] | None = None
+
+    @classmethod
+    def plan(
+        cls,
+        columns: Sequence[str],
+        variable_names: Sequence[str] | None = None,
+        transforms: Mapping[str, Transform] | Sequence[Transform] | None = None,
+    ) -> Features:
+        """Features from what a user hands over.
+
+        Args:
+            columns: default names of the recorded columns.
+            variable_names: names for the columns; with a list of transforms, names for
+                these (one each).
+            transforms: variables by name, or a list of them.
+
+        Raises:
+            InputError: names that do not fit in number, are not identifiers or occur
+                twice; a transform of columns that do not exist.
+            UnsupportedTypeError: a transform that is neither text nor a function.
+        """
+        columns = tuple(columns)
+        names = None if variable_names is None else check_names(variable_names)
+        if transforms is None or isinstance(transforms, Mapping):
+            if names is not None:
+                _check_count(names, columns, "input columns")
+                columns = names
+            if transforms is None:
+                return cls(columns)
+            items = list(transforms.items())
+        else:
+            if names is None:
+                names = tuple(f"t{i}" for i in range(len(transforms)))
+            _check_count(names, transforms, "variable transforms")
+            items = list(zip(names, transforms, strict=True))
+        if not items:
+            raise InputError("variable_transforms is empty; None uses the columns themselves")
+        check_names([name for name, _ in items])
+        return cls(columns, tuple((name, _transform(name, t, columns)) for name, t in items))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the variables."""
+        return self.columns if self.transforms is None else tuple(n for n, _ in self.transforms)
+
+    def __call__(self, table: torch.Tensor) -> torch.Tensor:
+        """Compute the variables: [rows, columns] -> [rows, variables].
+
+        Transforms of whole numbers and of half precision are computed in float32.
+
+        Raises:
+            InputError: a transform fails or gives another shape.
+            StateError: a function that has not been given again after loading.
+        """
+        if self.transforms is None:
+            return table
+        if table.dtype not in (torch.float32, torch.float64):
+            table = table.to(torch.float32)
+        named = dict(zip(self.columns, table.unbind(-1), strict=True))
+        values = []
+        for name, transform in self.transforms:
+            if transform is None:
+                raise StateError(
+                    f"variable transform '{name}' is a Python function, which no file holds; "
+                    f"hand it over again: block.set_variable_transforms({{'{name}': ...}})"
+                )
+            if isinstance(transform, Expression):
+                values.append(transform(named))
+            else:
+                values.append(_column(name, transform(table), len(table)))
+        # A function may compute in another type; the variables keep the table's.
+        return torch.stack([value.to(table.dtype) for value in values], dim=-1)
+
+    @property
+    def unsaved(self) -> list[str]:
+        """Names of the variables that are Python functions: a file cannot hold them."""
+        return [n for n, t in self.transforms or () if not isinstance(t, Expression)]
+
+    def with_functions(self, functions: Mapping[str, Transform]) -> Features:
+        """The features with some transforms given again, by name."""
+        if self.transforms is None:
+            return self
+        return Features(
+            self.columns,
+            tuple(
+                (name, _transform(name, functions[name], self.columns) if name in functions else t)
+                for name, t in self.transforms
+            ),
+        )
+
+    def to_json(self) -> str:
+        """As JSON text; functions are left out."""
+        transforms = self.transforms and [
+            [name, str(t) if isinstance(t, Expression) else None] for name, t in self.transforms
+        ]
+        return json.dumps({"columns": list(self.columns), "transforms": transforms})
+
+    @classmethod
+    def from_json(cls, text: str) -> Features:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: not such a text.
+        """
+        try:
+            data = json.loads(text)
+            columns = check_names(data["columns"])
+            if data["transforms"] is None:
+                return cls(columns)
+            pairs = [(name, body) for name, body in data["transforms"]]
+            check_names([name for name, _ in pairs])
+            if not all(isinstance(body, str | None) for _, body in pairs):
+                raise TypeError("a transform is neither text nor null")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(f"not saved features: {error}") from None
+        return cls(
+            columns,
+            tuple((n, None if t is None else Expression.parse(t, columns)) for n, t in pairs),
+        )
+
+
+def _check_count(names: Sequence[str], things: Sequence[Any], what: str) -> None:
+    if len(names) != len(things):
+        shown = f" {[*things]}" if what == "input columns" else ""
+        raise InputError(f"{len(names)} variable_names {[*names]} for {len(things)} {what}{shown}")
+
+
+def _transform(
+    name: str, transform: Transform, columns: Sequence[str]
+) -> Expression | Callable[..., Any]:
+    if isinstance(transform, Expression):
+        transform = str(transform)
+    if isinstance(transform, str):
+        return Expression.parse(transform, columns)
+    if not callable(transform):
+        raise UnsupportedTypeError(
+            f"variable transform '{name}' must be an equation as text or a function of the "
+            f"table [rows, columns]; got {type(transform).__name__}"
+        )
+    return transform
+
+
+def _column(name: str, value: Any, rows: int) -> torch.Tensor:
+    column = torch.as_tensor(value)
+    if column.shape == (rows, 1):
+        column = column[:, 0]
+    if column.shape != (rows,):
+        raise InputError(
+            f"variable transform '{name}' must give one value a row, [{rows}]; "
+            f"it gave {[*column.shape]}"
+        )
+    return column

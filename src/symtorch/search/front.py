@@ -1,0 +1,445 @@
+"""Front: the Pareto front of complexity against error for one output."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..documents import Format
+from ..errors import InputError
+from ..lazy import LazyModule
+from ..symbolic import latex
+from ..symbolic.expression import Expression
+from ..symbolic.operators import Operator
+from ..symbolic.parsing import check_names, define_operator
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import sympy
+else:
+    pd = LazyModule("pandas")
+
+Strategy: TypeAlias = Literal["best", "score", "accuracy"]
+
+_FORMAT = Format("symtorch.front", 1, "front")
+
+WITHIN = 1.5
+"""PySR's rule "best" looks among equations with a loss up to this times the lowest."""
+
+EARNS = 0.02
+"""Share of the loss that each further node has to take away for a longer equation to be the
+measure of a shorter one. A network is a smooth function beside the law that it learned: ever
+longer equations follow it ever more closely, by ever less a node."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An equation and how it did.
+
+    Args:
+        expression: the equation.
+        complexity: its size under the rule of the search.
+        loss: mean squared error on the rows it was fitted to.
+        validation_loss: the same on rows held out.
+        trained: whether its constants were trained after the losses were measured.
+    """
+
+    expression: Expression
+    complexity: int
+    loss: float
+    validation_loss: float
+    trained: bool = False
+
+    @property
+    def equation(self) -> str:
+        """Exact text."""
+        return str(self.expression)
+
+    @property
+    def sympy_format(self) -> sympy.Expr:
+        """SymPy form."""
+        return self.expression.sympy()
+
+
+@dataclass(frozen=True)
+class Front:
+    """Equations of one output, from simplest to most accurate.
+
+    >>> rows = [
+    ...     Candidate(Expression.parse("3"), 1, 4.0, 4.1),
+    ...     Candidate(Expression.parse("2*x"), 3, 0.01, 0.012),
+    ...     Candidate(Expression.parse("2*x + 0.001*sin(x)"), 8, 0.0099, 0.013),
+    ... ]
+    >>> front = Front.pareto(rows, variables=["x"])
+    >>> front.get_best().equation
+    '2*x'
+    >>> front.predict(np.array([[1.0], [2.0]]))   # [rows, inputs] -> [rows]
+    array([2., 4.])
+
+    Args:
+        candidates: sorted by complexity, losses falling.
+        variables: the input columns, in order.
+        loss_floor: losses below it differ by rounding only.
+
+    Raises:
+        InputError: no candidates, or not sorted; names that cannot be variables, or
+            equations over other names.
+    """
+
+    candidates: tuple[Candidate, ...]
+    variables: tuple[str, ...]
+    loss_floor: float = 1e-300
+
+    @classmethod
+    def pareto(
+        cls,
+        candidates: Iterable[Candidate],
+        *,
+        variables: Sequence[str],
+        loss_floor: float = 1e-300,
+    ) -> Front:
+        """Keep the candidates that no simpler or equally simple one matches.
+
+        A longer equation has to earn its place on the rows it was fitted to *and* on
+        held-out rows, so that overfits drop out. Candidates without a finite loss on
+        both are left out.
+        """
+        kept: list[Candidate] = []
+        # Among equal losses and sizes the text decides, so that the order in which an
+        # engine found them does not show.
+        finite = [c for c in candidates if math.isfinite(c.loss + c.validation_loss)]
+        for row in sorted(
+            finite, key=lambda c: (c.complexity, max(c.loss, loss_floor), c.equation)
+        ):
+            if not kept:
+                kept.append(row)
+                continue
+            last = kept[-1]
+            better = max(row.loss, loss_floor) < max(last.loss, loss_floor) * (1 - 1e-6)
+            holds = max(row.validation_loss, loss_floor) < max(last.validation_loss, loss_floor)
+            if row.complexity > last.complexity and better and holds:
+                kept.append(row)
+        return cls(tuple(kept), check_names(variables), loss_floor)
+
+    def __post_init__(self) -> None:
+        if not self.candidates:
+            raise InputError("a front needs at least one equation with a finite loss")
+        if not self.loss_floor > 0:
+            raise InputError(f"loss_floor must be positive; got {self.loss_floor}")
+        if any(a >= b for a, b in itertools.pairwise(self.complexities)):
+            raise InputError(f"a front is sorted by complexity; got {self.complexities}")
+        custom = [op.name for row in self for op in row.expression.operators if op.definition]
+        check_names(self.variables, custom)
+        for row in self:
+            for name in row.expression.variables:
+                if name not in self.variables:
+                    raise InputError(
+                        f"equation '{row.expression.pretty()}' uses '{name}', which is not "
+                        f"among the inputs {[*self.variables]}"
+                    )
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self.candidates)
+
+    def __getitem__(self, index: int) -> Candidate:
+        return self.candidates[index]
+
+    @property
+    def complexities(self) -> list[int]:
+        """The complexities there are, ascending."""
+        return [row.complexity for row in self.candidates]
+
+    @property
+    def scores(self) -> list[float]:
+        """``-log(loss_i / loss_{i-1}) / (complexity_i - complexity_{i-1})``; 0 for the first.
+
+        PySR's score: how much of the loss each unit of complexity removes.
+        """
+        scores = [0.0]
+        for previous, row in zip(self.candidates, self.candidates[1:], strict=False):
+            ratio = max(row.loss, self.loss_floor) / max(previous.loss, self.loss_floor)
+            scores.append(-math.log(ratio) / (row.complexity - previous.complexity))
+        return scores
+
+    @property
+    def equations_(self) -> pd.DataFrame:
+        """PySR's table: complexity, loss, score, equation, sympy_format; and validation_loss."""
+        return pd.DataFrame(
+            {
+                "complexity": self.complexities,
+                "loss": [row.loss for row in self.candidates],
+                "score": self.scores,
+                "equation": [row.equation for row in self.candidates],
+                "sympy_format": pd.Series(
+                    [row.sympy_format for row in self.candidates], dtype=object
+                ),
+                "validation_loss": [row.validation_loss for row in self.candidates],
+            }
+        )
+
+    def get_best(self, strategy: Strategy = "best") -> Candidate:
+        """Choose an equation.
+
+        Args:
+            strategy: ``"accuracy"`` takes the lowest loss; ``"score"`` the highest score;
+                ``"best"`` the highest score among those with at most 1.5 times the
+                loss of every other one (PySR's rule), and 2 % more for each node that the
+                other one is longer. Losses are those on held-out rows.
+
+        Raises:
+            InputError: another strategy.
+        """
+        losses = [max(row.validation_loss, self.loss_floor) for row in self.candidates]
+        scores = self.scores
+        match strategy:
+            case "accuracy":
+                return self.candidates[int(np.argmin(losses))]
+            case "score":
+                return self.candidates[int(np.argmax(scores))]
+            case "best":
+                among = [i for i, row in enumerate(self.candidates) if self._is_close(row, losses)]
+                return self.candidates[max(among, key=lambda i: scores[i])]
+        raise InputError(f"unknown strategy '{strategy}'; use 'best', 'score' or 'accuracy'")
+
+    def _is_close(self, row: Candidate, losses: Sequence[float]) -> bool:
+        """Whether no other equation has a loss so low that this one is out of the question."""
+        loss = max(row.validation_loss, self.loss_floor)
+        return all(
+            loss <= WITHIN * other * math.exp(EARNS * max(0, size - row.complexity))
+            for other, size in zip(losses, self.complexities, strict=True)
+        )
+
+    def select(self, complexity: int | None = None, *, max_loss: float | None = None) -> Candidate:
+        """The equation of a complexity, or the simplest with at most a loss.
+
+        Args:
+            complexity: exactly this; None for `get_best`.
+            max_loss: mean squared error on held-out rows.
+
+        Raises:
+            InputError: there is none; the message lists what there is.
+        """
+        if complexity is not None and max_loss is not None:
+            raise InputError("give complexity or max_loss, not both")
+        if complexity is not None:
+            for row in self.candidates:
+                if row.complexity == complexity:
+                    return row
+            raise InputError(
+                f"no equation of complexity {complexity}; there are {self.complexities}"
+            )
+        if max_loss is not None:
+            for row in self.candidates:
+                if row.validation_loss <= max_loss:
+                    return row
+            lowest = min(row.validation_loss for row in self.candidates)
+            raise InputError(
+                f"no equation with a loss up to {max_loss}; the lowest is {lowest:.4g}"
+            )
+        return self.get_best()
+
+    def predict(
+        self, X: torch.Tensor | npt.NDArray[Any] | pd.DataFrame, complexity: int | None = None
+    ) -> Any:
+        """Evaluate an equation: [rows, inputs] -> [rows], tensor to tensor, array to array.
+
+        Args:
+            X: columns in the order of ``variables``; a DataFrame that has columns of these
+                names is read by name, whatever their order.
+            complexity: which equation; None for `get_best`.
+
+        Raises:
+            InputError: another number of columns.
+        """
+        if isinstance(X, pd.DataFrame) and set(self.variables) <= set(X.columns):
+            X = X[list(self.variables)]
+        table = X if isinstance(X, torch.Tensor) else np.asarray(X)
+        if table.ndim != 2 or table.shape[1] != len(self.variables):
+            raise InputError(
+                f"need [rows, {len(self.variables)}] with columns {[*self.variables]}; "
+                f"got {[*table.shape]}"
+            )
+        columns = {name: table[:, i] for i, name in enumerate(self.variables)}
+        expression = self.select(complexity).expression
+        return expression(columns)  # type: ignore[type-var]
+
+    def sympy(self, complexity: int | None = None) -> sympy.Expr:
+        """SymPy form of an equation; None for `get_best`."""
+        return self.select(complexity).expression.sympy()
+
+    def latex(self, complexity: int | None = None, digits: int = 4) -> str:
+        """LaTeX of an equation; None for `get_best`."""
+        return self.select(complexity).expression.latex(digits)
+
+    def latex_table(
+        self,
+        complexities: Sequence[int] | None = None,
+        *,
+        digits: int = 3,
+        columns: Sequence[str] = ("equation", "complexity", "loss", "score"),
+    ) -> str:
+        """A LaTeX ``tabular`` of the front, for the package booktabs.
+
+        Args:
+            complexities: rows to show; None for all.
+            digits: significant digits of the numbers.
+            columns: among equation, complexity, loss, validation_loss, score.
+
+        Raises:
+            InputError: a row or column that there is not.
+        """
+        wanted = self.complexities if complexities is None else complexities
+        scores = dict(zip(self.complexities, self.scores, strict=True))
+        rows = [self.select(complexity) for complexity in wanted]
+        return latex.table(
+            [
+                {
+                    "equation": row.expression.latex(digits),
+                    "complexity": row.complexity,
+                    "loss": row.loss,
+                    "validation_loss": row.validation_loss,
+                    "score": scores[row.complexity],
+                }
+                for row in rows
+            ],
+            columns,
+            digits,
+        )
+
+    def table(self, digits: int = 4, complexity: int | None = None) -> str:
+        """The front as text for reading; ``>`` marks what `get_best` chooses.
+
+        Args:
+            digits: significant digits of the numbers.
+            complexity: only the equation of this complexity.
+        """
+        best = self.get_best()
+        rows = [self.select(complexity)] if complexity is not None else self.candidates
+        scores = dict(zip(self.complexities, self.scores, strict=True))
+        lines = [f"  {'complexity':>10}  {'loss':>10}  {'held out':>10}  {'score':>7}  equation"]
+        for row in rows:
+            note = "  (trained since)" if row.trained else ""
+            lines.append(
+                f"{'>' if row is best else ' '} {row.complexity:>10}  {row.loss:>10.4g}  "
+                f"{row.validation_loss:>10.4g}  {scores[row.complexity]:>7.3f}  "
+                f"{row.expression.pretty(digits)}{note}"
+            )
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def with_expression(self, complexity: int, expression: Expression) -> Front:
+        """The front with the equation of one complexity replaced by a trained version.
+
+        Raises:
+            InputError: there is no equation of that complexity.
+        """
+        self.select(complexity)
+        candidates = tuple(
+            replace(row, expression=expression, trained=True)
+            if row.complexity == complexity and row.expression != expression
+            else row
+            for row in self.candidates
+        )
+        return replace(self, candidates=candidates)
+
+    def to_json(self) -> str:
+        """Everything as JSON text; `from_json` gives an equal front back."""
+        custom = {
+            operator.definition: None
+            for row in self.candidates
+            for operator in row.expression.operators
+            if operator.definition is not None
+        }
+        return json.dumps(
+            {
+                **_FORMAT.header,
+                "variables": list(self.variables),
+                "operators": list(custom),
+                "loss_floor": self.loss_floor,
+                "rows": [
+                    {
+                        "equation": row.equation,
+                        "complexity": row.complexity,
+                        "loss": row.loss,
+                        "validation_loss": row.validation_loss,
+                        "trained": row.trained,
+                    }
+                    for row in self.candidates
+                ],
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Front:
+        """Read what `to_json` wrote. Nothing in the text is executed.
+
+        Raises:
+            InputError: not such a text, or one that was tampered with.
+        """
+        try:
+            data = _FORMAT.read(text)
+            variables = tuple(_text(name) for name in _list(data["variables"]))
+            defined = [
+                define_operator(_text(definition)) for definition in _list(data["operators"])
+            ]
+            custom = {operator.name: operator for operator in defined}
+            if len(custom) < len(defined):
+                raise InputError("saved front defines an operator twice")
+            check_names(variables, custom)
+            rows = tuple(_candidate(row, variables, custom) for row in _list(data["rows"]))
+            return cls(rows, variables, _number(data["loss_floor"]))
+        except InputError:
+            raise
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise InputError(f"not a saved front: {error!r}") from None
+
+
+def _candidate(
+    row: dict[str, Any], variables: tuple[str, ...], custom: dict[str, Operator]
+) -> Candidate:
+    expression = Expression.parse(_text(row["equation"]), variables, custom)
+    complexity, trained = row["complexity"], row["trained"]
+    if isinstance(complexity, bool) or not isinstance(complexity, int) or complexity < 0:
+        raise InputError(f"complexity must be a whole number; got {complexity!r}")
+    if not isinstance(trained, bool):
+        raise InputError(f"expected true or false for 'trained'; got {trained!r}")
+    return Candidate(
+        expression, complexity, _loss(row["loss"]), _loss(row["validation_loss"]), trained
+    )
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise InputError(f"expected a list in a saved front; got {value!r}")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"expected text in a saved front; got {value!r}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"expected a finite number in a saved front; got {value!r}")
+    return float(value)
+
+
+def _loss(value: Any) -> float:
+    if _number(value) < 0:
+        raise InputError(f"a loss in a saved front is negative: {value!r}")
+    return float(value)

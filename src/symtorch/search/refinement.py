@@ -1,0 +1,420 @@
+"""Constants of candidate equations: fitted in float64, rounded and pruned where the data agree.
+
+Engines hand over the right form with constants that are only nearly right, and with
+pieces that do nothing. Here each candidate becomes the equation one would write down:
+``0.9998*x + 2e-5*z + 2.9995`` turns into ``x + 3``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import sympy
+import torch
+from scipy.optimize import least_squares
+
+from ..errors import InputError
+from ..symbolic import simplify, sympy_bridge
+from ..symbolic.expression import ComplexityRule, Expression
+from ..symbolic.nodes import (
+    Call,
+    Constant,
+    Node,
+    Variable,
+    evaluate,
+    free_constants,
+    is_structural,
+    replace_constants,
+)
+from .problem import Problem, Sample
+
+_DENOMINATORS = (1, 2, 3, 4)
+_NOTHING: Mapping[str, float] = MappingProxyType({})
+_HUGE = 1e150  # its square is still a float64
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A tree with fitted constants and its loss on the rows it was fitted to."""
+
+    root: Node
+    loss: float
+
+
+class Refiner:
+    """Fits, prunes and rounds equations against one sample.
+
+    >>> from symtorch import Expression
+    >>> x = torch.linspace(-2, 2, 100, dtype=torch.float64)
+    >>> problem = Problem.split(x[:, None], x + 3, ["x"])
+    >>> refiner = Refiner(problem, problem.train, ComplexityRule())
+    >>> shortest = refiner.shorten(Expression.parse("0.9*x + 2e-5*sin(x) + 2.9").root)
+    >>> str(Expression(refiner.polish(shortest.root).root))
+    'x + 3'
+
+    Args:
+        problem: gives the names and the loss below which differences are rounding.
+        sample: the rows to fit.
+        rule: how trees are counted.
+        operators: names that simplification may use; None for those already there.
+        out_of_time: asked between fits; once true, work in hand is returned as it is.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        sample: Sample,
+        rule: ComplexityRule,
+        operators: Collection[str] = (),
+        out_of_time: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.names = problem.names
+        self.floor = problem.loss_floor
+        self.sample = sample
+        self.rule = rule
+        self.operators = operators
+        self.out_of_time = out_of_time
+        self.seen: dict[Node, Fitted] = {}
+        self._columns = {name: sample.X[:, i] for i, name in enumerate(problem.names)}
+        self._root_weights = (sample.weights / sample.weights.sum()).sqrt()
+        # Fixing a constant at its true value raises the loss by about 1/rows.
+        self.slack = min(0.05, 10.0 / len(sample))
+
+    def loss(self, root: Node, extra: Mapping[str, float] = _NOTHING) -> float:
+        """Weighted mean squared error; inf where a value is not finite."""
+        prediction = evaluate(root, self._with(extra), "torch", _number)
+        residual = self._root_weights * (prediction - self.sample.y)
+        loss = float((residual * residual).sum())
+        return loss if math.isfinite(loss) else math.inf
+
+    def simplify(self, root: Node) -> Node:
+        """The shortest equal form found."""
+        return simplify.simplify(root, self.rule.of, self.operators)
+
+    def open(self, root: Node) -> Node:
+        """An equal sum of terms with as few constants, or the tree as it is.
+
+        ``3*((0.58*x)**2 - 1.3)`` hides that the factor of ``x**2`` is 1; and constants
+        that only cancel each other fall together.
+        """
+        try:
+            terms = sympy.expand_mul(sympy_bridge.to_sympy(root))
+            flat = sympy_bridge.from_sympy(terms, self.operators)
+        except InputError:
+            return root
+        fewer = len(list(free_constants(flat))) <= len(list(free_constants(root)))
+        return flat if fewer and self.rule.of(flat) <= 1.5 * self.rule.of(root) else root
+
+    def fit(
+        self, root: Node, evaluations: int = 40, extra: Mapping[str, float] = _NOTHING
+    ) -> Fitted:
+        """Least squares over all free constants; never worse than the start.
+
+        Args:
+            root: the tree.
+            evaluations: at most this many.
+            extra: values of names in the tree that are not input columns.
+        """
+        start = list(free_constants(root))
+        before = self.loss(root, extra)
+        if not start or not math.isfinite(before) or before <= 0 or self.out_of_time():
+            return Fitted(root, before)
+        system = _System(root, self._with(extra), self._root_weights, self.sample.y)
+        unit = np.array([abs(value) or 1.0 for value in start])
+        try:
+            found = least_squares(
+                lambda at: system.residual(at * unit),
+                np.array(start) / unit,
+                jac=lambda at: system.jacobian(at * unit) * unit,
+                method="lm" if len(self.sample) >= len(start) else "trf",
+                x_scale="jac" if len(self.sample) >= len(start) else 1.0,
+                max_nfev=evaluations,
+                xtol=1e-13,
+                ftol=1e-10,
+                gtol=1e-15,
+            )
+        except (ValueError, np.linalg.LinAlgError):
+            return Fitted(root, before)
+        fitted = replace_constants(root, iter((found.x * unit).tolist()))
+        after = self.loss(fitted, extra)
+        return Fitted(fitted, after) if after < before else Fitted(root, before)
+
+    def shorten(self, root: Node) -> Fitted:
+        """Simplify, fit, and drop pieces one by one as long as the data do not miss them.
+
+        Every form fitted on the way is kept for `best_of_each_size`.
+        """
+        best = self._known(self.open(self.simplify(root)), evaluations=40)
+        while math.isfinite(best.loss) and not self.out_of_time():
+            shorter = self._shorter(best)
+            if shorter is None:
+                break
+            best = self._known(self.open(self.simplify(shorter.root)), evaluations=12)
+            if best.loss > shorter.loss:
+                best = shorter
+        return best
+
+    def _shorter(self, best: Fitted) -> Fitted | None:
+        """A form with one piece less that explains the data as well."""
+        limit = max(best.loss * (1 + self.slack), self.floor)
+        size = self.rule.of(best.root)
+        sizes = {tree: self.rule.of(tree) for tree in _shortened(best.root)}
+        for tree in sorted(sizes, key=sizes.__getitem__):
+            if sizes[tree] >= size or self.out_of_time():
+                break
+            trial = self._known(tree, evaluations=12)
+            if trial.loss <= limit:
+                return trial
+        return None
+
+    def _known(self, root: Node, evaluations: int) -> Fitted:
+        """Fit a form, unless the same form was fitted before."""
+        form = replace_constants(root, itertools.repeat(1.0))
+        before = self.seen.get(form)
+        if before is None or before.loss > self.loss(root):
+            self.seen[form] = before = self.fit(root, evaluations)
+        return before
+
+    def best_of_each_size(self) -> list[Fitted]:
+        """Of all forms that `shorten` has fitted, those that no smaller one matches."""
+        front: list[Fitted] = []
+        lowest = math.inf
+        for fitted in sorted(self.seen.values(), key=lambda f: (self.rule.of(f.root), f.loss)):
+            if max(fitted.loss, self.floor) < lowest:
+                lowest = max(fitted.loss, self.floor)
+                front.append(fitted)
+        return front
+
+    def round(self, best: Fitted) -> Fitted:
+        """Round constants to simple numbers, refitting the others, where the data allow it."""
+        pinned: dict[str, float] = {}
+        root = best.root
+        loss = best.loss
+        while not self.out_of_time():
+            limit = max(loss * (1 + 0.4 * self.slack), self.floor)
+            for position, simple in self._roundings(root, loss, limit, pinned):
+                name = f"_pinned_{len(pinned)}"
+                opened = _name_constants(root, {position: name})
+                trial = self.fit(opened, 12, {**pinned, name: simple})
+                if trial.loss <= limit:
+                    root, loss = trial.root, trial.loss
+                    pinned[name] = simple
+                    break
+                if self.out_of_time():
+                    break
+            else:
+                break
+        return Fitted(_close_constants(root, pinned), loss)
+
+    def _roundings(
+        self, root: Node, loss: float, limit: float, pinned: Mapping[str, float]
+    ) -> list[tuple[int, float]]:
+        """Positions and simple numbers worth trying, simplest first.
+
+        Moving constant i by d and refitting the rest raises the loss by
+        ``d**2 / inverse(J'J)[i, i]``; what that forbids need not be tried. Columns of J count in
+        units of their norms, so that constants of any size can be told apart.
+        """
+        values = list(free_constants(root))
+        if not values:
+            return []
+        system = _System(root, self._with(pinned), self._root_weights, self.sample.y)
+        jacobian = system.jacobian(np.array(values))
+        # By the largest entry first: squares of what stands for "not finite" overflow. What is
+        # left has an entry of 1, unless the constant does nothing at all.
+        largest = np.maximum(np.abs(jacobian).max(axis=0), 1e-300)
+        norms = largest * np.maximum(np.linalg.norm(jacobian / largest, axis=0), 1.0)
+        scaled = jacobian / norms
+        variance = np.diagonal(np.linalg.pinv(scaled.T @ scaled, hermitian=True))
+        trials = []
+        for position, value in enumerate(values):
+            for rank, simple in enumerate(simple_numbers(value)):
+                shift = (simple - value) * float(norms[position])
+                # As a product: a float's power raises where a product overflows to infinity.
+                rise = shift * shift / max(float(variance[position]), 1e-300)
+                if loss + rise <= 2 * limit:
+                    trials.append((rank, rise, position, simple))
+        return [(position, simple) for _, _, position, simple in sorted(trials)]
+
+    def _with(self, extra: Mapping[str, float]) -> dict[str, torch.Tensor]:
+        return {**self._columns, **{name: _number(value) for name, value in extra.items()}}
+
+    def polish(self, root: Node) -> Fitted:
+        """Fit, round and simplify, as far as the time reaches."""
+        if self.out_of_time():
+            return Fitted(root, self.loss(root))
+        best = self.round(self.fit(root))
+        shorter = self.simplify(best.root)
+        loss = self.loss(shorter)
+        return Fitted(shorter, loss) if loss <= max(best.loss * 1.001, self.floor) else best
+
+
+def refine(
+    roots: Sequence[Node],
+    problem: Problem,
+    rows: Sample,
+    rule: ComplexityRule,
+    operators: Collection[str],
+    *,
+    stop_shortening: Callable[[], bool],
+    stop: Callable[[], bool],
+    progress: Callable[[float, float], None] = lambda fraction, loss: None,
+) -> Iterator[Expression]:
+    """Work over what an engine found: shorten each form, then polish the best of each size.
+
+    Yields one at a time, so that what there is survives Ctrl-C.
+
+    Args:
+        roots: the finds, those that matter most first.
+        problem: what they explain; its training rows fit the final constants.
+        rows: a sample of these rows, for the many fits on the way.
+        rule: how trees are counted.
+        operators: names that simplification may use.
+        stop_shortening: asked between fits; once true, no more forms are tried.
+        stop: once true, work in hand is returned as it is.
+        progress: called with the share done and the loss of the last find.
+    """
+    small = Refiner(problem, rows, rule, operators, stop_shortening)
+    interrupted = False
+    for number, root in enumerate(roots):
+        if small.out_of_time():
+            break
+        try:
+            found = small.shorten(root)
+        except KeyboardInterrupt:
+            interrupted = True
+            break
+        progress((number + 1) / len(roots), found.loss)
+    full = Refiner(problem, problem.train, rule, operators, lambda: interrupted or stop())
+    for candidate in small.best_of_each_size():
+        yield Expression(full.polish(candidate.root).root)
+
+
+class _System:
+    """Residuals and their derivatives in the constants of one tree."""
+
+    def __init__(
+        self,
+        root: Node,
+        columns: dict[str, torch.Tensor],
+        root_weights: torch.Tensor,
+        target: torch.Tensor,
+    ) -> None:
+        self.root = root
+        self.columns = columns
+        self.root_weights = root_weights
+        self.target = target
+
+    def residual(self, at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        values = iter(at.tolist())
+        tree = replace_constants(self.root, values)
+        with torch.no_grad():
+            prediction = evaluate(tree, self.columns, "torch", _number)
+            residual = self.root_weights * (prediction - self.target)
+        return _finite(residual.expand_as(self.target))
+
+    def jacobian(self, at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        # A constant spread over the rows has in row i the derivative of row i alone, so
+        # one backward pass gives the whole jacobian.
+        spread = torch.tensor(at)[:, None].repeat(1, len(self.target)).requires_grad_()
+        marked = _name_constants(self.root, {i: f"_c{i}" for i in range(len(at))})
+        columns = {**self.columns, **{f"_c{i}": row for i, row in enumerate(spread.unbind())}}
+        with torch.enable_grad():
+            prediction = evaluate(marked, columns, "torch", _number)
+            (gradient,) = torch.autograd.grad(prediction.sum(), spread)
+        return _finite((gradient * self.root_weights).T)
+
+
+def simple_numbers(value: float) -> list[float]:
+    """Integers, short fractions and short decimals near a number, simplest first.
+
+    >>> simple_numbers(5.0007)
+    [5.0, 4.71238898038469]
+    >>> simple_numbers(1.234)
+    [1.0, 1.3333333333333333, 1.25, 1.2, 1.23]
+    """
+    if value == 0 or not math.isfinite(value):
+        return []
+    found = []
+    if 0.05 < abs(value) < 1e6:
+        found += [float(Fraction(round(value * d), d)) for d in _DENOMINATORS]
+        found += [round(value / unit) * unit for unit in (math.pi, math.pi / 2)]
+    found += [float(f"{value:.{digits}g}") for digits in (1, 2, 3)]
+    near = [number for number in found if number and abs(number - value) <= 0.2 * abs(value)]
+    return [number for number in dict.fromkeys(near) if number != value]
+
+
+def _shortened(root: Node) -> Iterator[Node]:
+    """Yield the trees with one piece dropped."""
+    if not isinstance(root, Call):
+        return
+    name = root.operator.name
+    if name in ("+", "-", "*", "max", "min"):
+        # What is left of a difference may have the wrong sign; a constant around it takes it up.
+        yield from root.args
+    elif name == "/":
+        yield root.args[0]
+        if not isinstance(root.args[0], Constant):
+            yield _with_arg(root, 0, Constant(1.0))
+    elif len(root.args) == 1:
+        yield root.args[0]
+    for position, arg in enumerate(root.args):
+        if isinstance(arg, Call) and not tuple(_variables(arg)):
+            yield _with_arg(root, position, Constant(1.0))
+        for shorter in _shortened(arg):
+            yield _with_arg(root, position, shorter)
+
+
+def _with_arg(node: Call, position: int, arg: Node) -> Call:
+    return Call(node.operator, (*node.args[:position], arg, *node.args[position + 1 :]))
+
+
+def _variables(node: Node) -> Iterator[str]:
+    if isinstance(node, Variable):
+        yield node.name
+    elif isinstance(node, Call):
+        for arg in node.args:
+            yield from _variables(arg)
+
+
+def _name_constants(root: Node, names: dict[int, str]) -> Node:
+    """Put variables in the place of some tunable constants, by position."""
+    counter = iter(range(len(list(free_constants(root)))))
+
+    def run(node: Node) -> Node:
+        if isinstance(node, Constant):
+            position = next(counter)
+            return Variable(names[position]) if position in names else node
+        if isinstance(node, Call):
+            return Call(
+                node.operator,
+                tuple(a if is_structural(node, i) else run(a) for i, a in enumerate(node.args)),
+            )
+        return node
+
+    return run(root)
+
+
+def _close_constants(root: Node, values: Mapping[str, float]) -> Node:
+    if isinstance(root, Variable) and root.name in values:
+        return Constant(values[root.name])
+    if isinstance(root, Call):
+        return Call(root.operator, tuple(_close_constants(arg, values) for arg in root.args))
+    return root
+
+
+def _number(value: float) -> torch.Tensor:
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def _finite(values: torch.Tensor) -> npt.NDArray[np.float64]:
+    """As an array, with what is not finite replaced by a number no fit will choose."""
+    array: npt.NDArray[np.float64] = values.detach().cpu().numpy()
+    return np.nan_to_num(array, nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
