@@ -183,7 +183,9 @@ class TestChoice:
     def test_select_what_there_is_not(self, front):
         with pytest.raises(InputError) as caught:
             front.select(5)
-        assert str(caught.value) == "no equation of complexity 5; there are [1, 3, 4, 8, 10]"
+        assert str(caught.value) == (
+            "no equation of complexity 5; there are [1, 3, 4, 8, 10]; the nearest is 4"
+        )
         with pytest.raises(InputError) as caught:
             front.select(max_loss=0.001)
         assert str(caught.value) == "no equation with a loss up to 0.001; the lowest is 0.011"
@@ -258,6 +260,24 @@ class TestShown:
         assert table["score"].tolist() == pytest.approx(SCORES, abs=1e-6)
         x, y = sympy.symbols("x y")
         assert table["sympy_format"][3] == 2 * x + 0.5 * sympy.sin(y)
+
+    def test_a_candidate_answers_to_the_columns_of_that_table(self, front):
+        best = front.get_best()
+        for column, value in dict(best).items():
+            assert value == getattr(best, column)
+            table = front.equations_.set_index("complexity", drop=False)
+            assert table.loc[best.complexity, column] == value
+        with pytest.raises(KeyError, match="did you mean 'equation'"):
+            best["equatoin"]
+        with pytest.raises(KeyError, match=r"front\.scores"):
+            best["score"]
+
+    def test_a_dict_of_fronts_is_readable(self, front):
+        (line,) = str({0: front}).splitlines()
+        assert line == "{0: " + repr(front) + "}"
+        assert f"<Front of {len(front)} equations in x" in line
+        assert front.get_best().expression.pretty() in line
+        assert f"(complexity {front.get_best().complexity}, loss" in line
 
     def test_forms(self, front):
         x = sympy.Symbol("x")

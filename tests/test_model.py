@@ -5,7 +5,7 @@ import pytest
 import sympy
 import torch
 from helpers import QUICK, Law, Net, distilled_law, fitted, law, randn
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from torch import nn
 
@@ -300,11 +300,22 @@ def test_a_torch_function():
     assert front.get_best().expression.pretty() in ("x0**2", "x0*x0")
 
 
-@pytest.mark.parametrize("thing", [3, "net", None, LinearRegression()])
+@pytest.mark.parametrize("thing", [3, "net", None])
 def test_a_block_must_be_callable(thing):
-    hint = "pass its predict" if hasattr(thing, "predict") else f"got {type(thing).__name__}"
-    with pytest.raises(UnsupportedTypeError, match=f"an nn.Module or a function.*{hint}"):
+    with pytest.raises(UnsupportedTypeError, match=f"a function.*got {type(thing).__name__}"):
         SymbolicModel(thing)
+
+
+def test_of_an_estimator_its_predict_is_meant():
+    table = np.random.default_rng(0).uniform(0, 2, (500, 2))
+    estimator = GradientBoostingRegressor(random_state=0).fit(table, table[:, 0] * table[:, 1])
+    model = SymbolicModel(estimator)
+    assert model.block_name == "GradientBoostingRegressor"
+    assert np.array_equal(model(table), estimator.predict(table))
+    front = model.distill(table, sr_params=QUICK)[0]
+    assert unexplained(torch.tensor(front.predict(table)), torch.tensor(model(table))) < 0.05
+    model.switch_to_symbolic()
+    np.testing.assert_allclose(model(table), front.predict(table))
 
 
 # ---------------------------------------------------------------- switching

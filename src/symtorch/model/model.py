@@ -50,8 +50,8 @@ class SymbolicModel(nn.Module):
     with the same arguments.
 
     Args:
-        block: any `nn.Module`, or any function on arrays or tensors (such as the
-            ``predict`` of a scikit-learn model).
+        block: any `nn.Module`; any function on arrays or tensors; or an estimator, such as
+            scikit-learn's, whose ``predict`` is then the block.
         block_name: what messages call it; its class or function name by default.
         inputs: names of its forward's parameters that are input columns; by default all
             that hold tensors of numbers.
@@ -74,13 +74,10 @@ class SymbolicModel(nn.Module):
         feature_dim: FeatureDim = "auto",
     ) -> None:
         super().__init__()
-        if not callable(block):
-            hint = "; pass its predict method" if hasattr(block, "predict") else ""
-            raise UnsupportedTypeError(
-                f"a block must be an nn.Module or a function; got {type(block).__name__}{hint}"
-            )
         name = getattr(block, "__name__", None) or type(block).__name__
         self.block_name = block_name or name
+        if not callable(block):
+            block = _predict_of(block)
         # Registered by hand because `block` is a property: for a function it gives the
         # function back, not the module it is dressed in.
         self._modules["block"] = block if isinstance(block, nn.Module) else FunctionBlock(block)
@@ -97,7 +94,7 @@ class SymbolicModel(nn.Module):
 
     @property
     def block(self) -> Any:
-        """The original, as it was handed in."""
+        """The original, as it was handed in; of an estimator its ``predict``."""
         module = self._module
         return module.function if isinstance(module, FunctionBlock) else module
 
@@ -751,6 +748,16 @@ class SymbolicModel(nn.Module):
         mode = f"symbolic {self.switch.chosen}" if self.switch is not None else "block"
         distilled = sorted(self._distillation.outputs)
         return f"'{self.block_name}', {mode}, distilled outputs {distilled}"
+
+
+def _predict_of(estimator: Any) -> Callable[..., Any]:
+    predict: Callable[..., Any] | None = getattr(estimator, "predict", None)
+    if predict is None:
+        raise UnsupportedTypeError(
+            f"a block must be an nn.Module, a function, or an estimator with predict; got "
+            f"{type(estimator).__name__}"
+        )
+    return predict
 
 
 def _front_paths(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from ..documents import Format
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..lazy import LazyModule
 from ..symbolic import latex
 from ..symbolic.expression import Expression
@@ -40,9 +40,17 @@ measure of a shorter one. A network is a smooth function beside the law that it 
 longer equations follow it ever more closely, by ever less a node."""
 
 
+_COLUMNS = ("complexity", "loss", "equation", "sympy_format", "validation_loss")
+"""What a row of `Front.equations_` says of its own equation."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """An equation and how it did.
+
+    >>> row = Candidate(Expression.parse("2*x"), complexity=3, loss=0.01, validation_loss=0.012)
+    >>> row.equation, row["equation"], row["loss"]      # as the rows of PySR's table
+    ('2*x', '2*x', 0.01)
 
     Args:
         expression: the equation.
@@ -57,6 +65,23 @@ class Candidate:
     loss: float
     validation_loss: float
     trained: bool = False
+
+    def __getitem__(self, column: str) -> Any:
+        """The value in a column of PySR's table.
+
+        Raises:
+            KeyError: there is no such column.
+        """
+        if column == "score":
+            raise KeyError("a score compares an equation with the one before it: front.scores")
+        if column not in _COLUMNS:
+            hint = did_you_mean(str(column), _COLUMNS)
+            raise KeyError(f"no column {column!r}{hint}; there are {', '.join(_COLUMNS)}")
+        return getattr(self, column)
+
+    def keys(self) -> tuple[str, ...]:
+        """The columns, so that ``dict(row)`` is the row of PySR's table."""
+        return _COLUMNS
 
     @property
     def equation(self) -> str:
@@ -236,8 +261,10 @@ class Front:
             for row in self.candidates:
                 if row.complexity == complexity:
                     return row
+            nearest = min(self.complexities, key=lambda size: abs(size - complexity))
             raise InputError(
-                f"no equation of complexity {complexity}; there are {self.complexities}"
+                f"no equation of complexity {complexity}; there are {self.complexities}; "
+                f"the nearest is {nearest}"
             )
         if max_loss is not None:
             for row in self.candidates:
@@ -339,6 +366,14 @@ class Front:
 
     def __str__(self) -> str:
         return self.table()
+
+    def __repr__(self) -> str:
+        best = self.get_best()
+        return (
+            f"<Front of {len(self)} equations in {', '.join(self.variables[:4])}"
+            f"{', ...' if len(self.variables) > 4 else ''}; best: {best.expression.pretty()} "
+            f"(complexity {best.complexity}, loss {best.loss:.3g})>"
+        )
 
     def with_expression(self, complexity: int, expression: Expression) -> Front:
         """The front with the equation of one complexity replaced by a trained version.
