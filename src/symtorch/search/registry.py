@@ -61,6 +61,15 @@ def engine_named(name: str) -> Engine:
     return engine
 
 
+def known_engines() -> list[str]:
+    """Names of all engines, those included whose software is not installed.
+
+    >>> "pysr" in known_engines()
+    True
+    """
+    return list(_ENGINES)
+
+
 def available_engines() -> list[str]:
     """Names of the engines that can run here.
 
