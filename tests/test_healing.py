@@ -232,3 +232,35 @@ def test_what_cannot_be_healed(hybrid):
     hybrid.block.switch_to_block()
     with pytest.raises(StateError, match=r"nothing to heal in Net.*\['block'\]"):
         heal(hybrid, BATCHES)
+
+
+def local_hybrid() -> Net:
+    """A net whose block has global equations and such as hold around one row, these in force."""
+    net = Net()
+    block = net.block = SymbolicModel(net.block, "block")
+    inner = torch.cat([net.inner(batch) for batch in BATCHES]).detach()
+    for slime in ({}, {"SLIME": True, "slime_params": {"x": inner[0], "num_synthetic": 60}}):
+        block.distill(BATCHES, parent_model=net, output_dim=[0, 1], sr_params=SEARCH, **slime)
+    return net
+
+
+@pytest.mark.parametrize("with_global", [True, False])
+def test_local_equations_are_healed_and_stay_in_force(with_global):
+    net = local_hybrid()
+    if not with_global:
+        net.block._distillation = type(net.block._distillation)("block")
+    net.block.switch_to_symbolic(SLIME=True)
+    chosen = net.block.switch.chosen
+    fronts = net.block.fronts
+    before = net.block.switch.expressions
+    result = heal(net, BATCHES, loss="mse", steps=40, learning_rate=0.02)
+    assert result.after < result.before
+    assert net.block.switch.local
+    assert net.block.switch.chosen == chosen
+    assert not net.block.switch.trainable_constants
+    after = net.block.switch.expressions
+    assert any(after[dim] != before[dim] for dim in chosen)
+    assert {dim: net.block.local_fronts[dim].select(c).expression for dim, c in chosen.items()} == (
+        after
+    )
+    assert net.block.fronts == fronts

@@ -12,13 +12,13 @@ from helpers import randn
 from torch import nn
 
 from symtorch.errors import InputError, UnsupportedTypeError
+from symtorch.recording.adapters.calls import named_arguments
+from symtorch.recording.adapters.values import as_tensor
 from symtorch.recording.layout import (
     InputLayout,
     Layout,
     LayoutRequest,
     OutputLayout,
-    as_tensor,
-    named_arguments,
     plan_inputs,
     plan_output,
     read_inputs,

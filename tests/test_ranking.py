@@ -154,3 +154,10 @@ def test_what_cannot_be_judged():
     net.unused = nn.Linear(4, 4)
     with pytest.raises(StateError, match="not called"):
         rank_blocks(net, "unused", BATCHES, square)
+
+
+def test_rows_come_by_size_and_then_by_what_a_linear_map_costs():
+    ranking = rank_blocks(Stack(), BLOCKS, BATCHES, square, grow=3)
+    keys = [(len(row.blocks), row.linear) for row in ranking.rows]
+    assert keys == sorted(keys)
+    assert {size for size, _ in keys} == {1, 2, 3}

@@ -18,6 +18,7 @@ GROUND = {"errors", "lazy", "documents"}
 
 ROOMS = [
     "symbolic",
+    "recording/adapters",
     "recording",
     "search",
     "search/engines/sparse/trees",

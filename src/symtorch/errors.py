@@ -19,6 +19,10 @@ class InputError(SymTorchError, ValueError):
     """A value handed in cannot be used: wrong shape, unknown name, NaN in a column."""
 
 
+class ForwardError(InputError, RuntimeError, TypeError):
+    """A model's own forward failed on the data; what it raised is the cause."""
+
+
 class StateError(SymTorchError, RuntimeError):
     """The call comes at the wrong moment: switching before distilling, for example."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +12,13 @@ from torch import nn
 
 from ..errors import InputError
 from ..lazy import LazyModule
-from ..recording.contexts import evaluating, gradients, seeded
-from ..recording.layout import (
-    Layout,
-    LayoutRequest,
-    named_arguments,
-    read_inputs,
-    signature_of,
-    write_output,
-)
+from ..recording.batches import Data, batches_of, check_repeatable, hold_out
+from ..recording.hooks import BlockHook
+from ..recording.layout import Layout, LayoutRequest, read_inputs, write_output
 from ..recording.lookup import find_blocks
 from ..recording.moments import MomentReservoir
-from ..recording.recorder import Data, Recorder, batches_of, call_of, run_recorders
+from ..recording.recorder import Recorder, run_recorders
+from ..recording.running import run_batches
 from ..reduction.directions import RIDGE, linear_map
 from ..reduction.request import Loss
 
@@ -31,6 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 else:
     pd = LazyModule("pandas")
+
+HELD_OUT = 4
+"""One batch of so many is held out where no other ones are handed over."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +52,12 @@ class Worth:
 
 @dataclass(frozen=True)
 class BlockRanking:
-    """Blocks and sets of them, those first that a linear map replaces best.
+    """What single blocks and sets of them are worth.
 
     Args:
         loss: of the intact model on the batches held out.
-        rows: single blocks and sets, by rising ``linear``.
+        rows: single blocks first, then pairs, and so on; within a size by rising ``linear``,
+            so that the first is the one that a linear map replaces best.
     """
 
     loss: float
@@ -150,8 +149,16 @@ def rank_blocks(
     surrogates = _fit(model, found, fit, input_of, ridge, random_state)
 
     def losses(stand_ins: Mapping[str, _StandIn]) -> torch.Tensor:
-        with _standing_in([(found[name], part) for name, part in stand_ins.items()]):
-            return batch_losses(model, judge, loss, input_of, random_state)
+        values: list[float] = []
+        run_batches(
+            model,
+            judge,
+            lambda output, batch: values.append(float(loss(output, batch))),
+            input_of=input_of,
+            random_state=random_state,
+            hooks=[part.replacing(found[name]) for name, part in stand_ins.items()],
+        )
+        return torch.tensor(values, dtype=torch.float64)
 
     intact = losses({})
 
@@ -175,39 +182,21 @@ def rank_blocks(
     return BlockRanking(float(intact.mean()), tuple(ordered))
 
 
-def batch_losses(
-    model: nn.Module,
-    data: Data,
-    loss: Loss,
-    input_of: Callable[[Any], Any] | None = None,
-    random_state: int = 0,
-) -> torch.Tensor:
-    """The loss of each batch, [batches], float64; the model as it was afterwards."""
-    values = []
-    with evaluating(model), seeded(random_state), gradients(False):
-        for batch in batches_of(data):
-            args, kwargs = call_of(batch if input_of is None else input_of(batch))
-            values.append(float(loss(model(*args, **kwargs), batch)))
-    if not values:
-        raise InputError("the data is empty: its iterator gave no batch")
-    return torch.tensor(values, dtype=torch.float64)
-
-
 def _standard_error(values: torch.Tensor) -> float:
     return float(values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
 
 
 def _halves(data: Data, held_out: Data | None) -> tuple[Data, Data]:
     if held_out is not None:
+        check_repeatable(held_out, "rank_blocks judges on held_out once for every block")
         return data, held_out
     batches = list(batches_of(data))
-    judged = batches[3::4]
-    if not judged:
+    if len(batches) < HELD_OUT:
         raise InputError(
             f"rank_blocks holds out every fourth batch to judge on, and data has "
             f"{len(batches)}; give smaller batches, or held_out"
         )
-    return [batch for i, batch in enumerate(batches) if i % 4 != 3], judged
+    return hold_out(batches, HELD_OUT)
 
 
 def _fit(
@@ -248,31 +237,19 @@ class _StandIn:
     ) -> None:
         self._name, self._layout = name, layout
         self._slopes, self._offset = slopes, offset
-        self._open: list[tuple[torch.Tensor, torch.Size]] = []
 
-    @contextmanager
-    def replacing(self, block: nn.Module) -> Iterator[None]:
+    def replacing(self, block: nn.Module) -> AbstractContextManager[None]:
         """The block gives this one's output inside; it still runs, for what else it does."""
-        signature = signature_of(block)
 
-        def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            # Before the block runs: it may overwrite its input in place.
-            arguments = named_arguments(signature, args, kwargs)
+        def enter(arguments: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Size]:
             table, lead = read_inputs(self._layout.inputs, arguments, self._name)
-            self._open.append((self._compute(table), lead))
+            return self._compute(table), lead
 
-        def leave(module: nn.Module, args: Any, output: Any) -> Any:
-            values, lead = self._open.pop()
+        def leave(answer: tuple[torch.Tensor, torch.Size], output: Any) -> Any:
+            values, lead = answer
             return write_output(self._layout, values, lead, output)
 
-        before = block.register_forward_pre_hook(enter, with_kwargs=True)
-        after = block.register_forward_hook(leave)
-        try:
-            yield
-        finally:
-            before.remove()
-            after.remove()
-            self._open.clear()
+        return BlockHook(block, self._name, enter, leave).attached()
 
     def _compute(self, table: torch.Tensor) -> torch.Tensor:
         kind = table.dtype if table.dtype.is_floating_point else torch.float32
@@ -280,11 +257,3 @@ class _StandIn:
         if self._slopes is None:
             return offset.expand(len(table), -1)
         return torch.addmm(offset, table.to(kind), self._slopes.to(table.device, kind))
-
-
-@contextmanager
-def _standing_in(parts: Sequence[tuple[nn.Module, _StandIn]]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for block, part in parts:
-            stack.enter_context(part.replacing(block))
-        yield

@@ -15,11 +15,14 @@ from torch import nn
 from ..errors import StateError, SymTorchError, UnsupportedTypeError
 from ..pruning.mask import PruningMask
 from ..pruning.schedule import PruningSchedule
+from ..recording.adapters.calls import signature_of
+from ..recording.batches import Data
 from ..recording.features import Features, Transform
-from ..recording.layout import FeatureDim, Layout, LayoutRequest, signature_of
+from ..recording.layout import FeatureDim, Layout, LayoutRequest
 from ..recording.lookup import FunctionBlock
 from ..recording.query import oracle_for
-from ..recording.recorder import Data, Recorder, Recording, run_recorders
+from ..recording.recorder import Recorder, run_recorders
+from ..recording.recording import Recording
 from ..reduction import Coordinates, Reduction, describe, record_reduced
 from ..search import SearchOptions
 from ..search.front import Front

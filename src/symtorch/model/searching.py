@@ -14,7 +14,7 @@ from ..lazy import LazyModule
 from ..recording.contexts import gradients
 from ..recording.dims import as_list
 from ..recording.features import Features
-from ..recording.recorder import Recording
+from ..recording.recording import Recording
 from ..search import Engine, Problem, Progress, SearchOptions, register_engine, search
 from ..search.front import Front
 from ..search.problem import Oracle

@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from ..layer.layer import SymbolicLayer
+from ..recording.adapters.calls import named_arguments
+from ..recording.adapters.values import cast
 from ..recording.features import Features
 from ..recording.hooks import look_here
-from ..recording.layout import cast, named_arguments, read_inputs, read_output, write_output
+from ..recording.layout import read_inputs, read_output, write_output
 from ..symbolic.expression import Expression
 from .results import Distillation
 

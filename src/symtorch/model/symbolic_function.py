@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from ..errors import InputError
+from ..recording.adapters.values import as_tensor
 from ..recording.features import Features
-from ..recording.layout import as_tensor
 from ..symbolic.expression import Expression
 
 

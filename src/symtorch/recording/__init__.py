@@ -3,5 +3,5 @@
 Nothing in here searches for equations or puts anything in the place of a block.
 """
 
-from .recorder import Recording as Recording
 from .recorder import record as record
+from .recording import Recording as Recording

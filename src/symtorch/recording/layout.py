@@ -7,23 +7,17 @@ the same one, so what was distilled is what is replaced.
 from __future__ import annotations
 
 import copy
-import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..errors import InputError, UnsupportedTypeError
-from ..lazy import LazyModule
-
-if TYPE_CHECKING:
-    import pandas as pd
-else:
-    pd = LazyModule("pandas")
+from ..errors import InputError
+from .adapters.values import as_tensor, cast, describe, is_table
 
 FeatureDim: TypeAlias = int | Literal["auto"] | None
 """Axis of the features. ``"auto"`` is the last one; None says that there is no such
@@ -151,45 +145,6 @@ _DTYPES = {
 }
 
 
-def signature_of(block: Callable[..., Any]) -> inspect.Signature | None:
-    """The signature of a block's forward, or None where Python cannot tell."""
-    # torch.compile dresses a module in another, whose forward takes anything.
-    block = getattr(block, "_orig_mod", block)
-    try:
-        return inspect.signature(block.forward if isinstance(block, nn.Module) else block)
-    except (TypeError, ValueError):
-        return None
-
-
-def named_arguments(
-    signature: inspect.Signature | None, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The arguments of a call by parameter name, however they were passed.
-
-    >>> def forward(u, v, *rest, scale=1.0): ...
-    >>> named_arguments(inspect.signature(forward), (1, 2, 3), {"scale": 4})
-    {'u': 1, 'v': 2, 'rest_0': 3, 'scale': 4}
-    """
-    if signature is not None:
-        try:
-            bound = signature.bind(*args, **kwargs)
-        except TypeError:
-            # The block will say what is wrong with the call better than we can.
-            pass
-        else:
-            named: dict[str, Any] = {}
-            for name, value in bound.arguments.items():
-                kind = signature.parameters[name].kind
-                if kind is inspect.Parameter.VAR_POSITIONAL:
-                    named |= {f"{name}_{i}": item for i, item in enumerate(value)}
-                elif kind is inspect.Parameter.VAR_KEYWORD:
-                    named |= value
-                else:
-                    named[name] = value
-            return named
-    return {f"arg{i}": value for i, value in enumerate(args)} | dict(kwargs)
-
-
 def plan_inputs(
     arguments: Mapping[str, Any], request: LayoutRequest, block: object, name: str
 ) -> InputLayout:
@@ -200,7 +155,7 @@ def plan_inputs(
             convolutional block without a word on where its channels are.
     """
     if request.inputs is not None:
-        missing = [key for key in request.inputs if not _is_table(arguments.get(key))]
+        missing = [key for key in request.inputs if not is_table(arguments.get(key))]
         if missing:
             raise InputError(
                 f"block '{name}': inputs={[*request.inputs]} but {missing} hold no tensor in "
@@ -231,7 +186,7 @@ def plan_inputs(
 
 
 def _tensor_names(arguments: Mapping[str, Any], *, numbers_only: bool = False) -> list[str]:
-    names = [key for key, value in arguments.items() if _is_table(value)]
+    names = [key for key, value in arguments.items() if is_table(value)]
     if numbers_only:  # masks are settings
         names = [key for key in names if as_tensor(arguments[key]).dtype != torch.bool]
     return names
@@ -273,7 +228,7 @@ def read_inputs(
         axis, value = layout.feature_dim, arguments.get(key)
         if axis is None and isinstance(value, int | float):
             value = np.asarray(value)  # a function of arrays takes plain numbers too
-        if not _is_table(value):
+        if not is_table(value):
             raise InputError(f"block '{name}' needs input '{key}'; this call has {[*arguments]}")
         tensor = as_tensor(value)
         if axis is None:
@@ -412,12 +367,6 @@ def map_output(
     return changed if path is None else _replaced(output, path, changed)
 
 
-def cast(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Values in another type; to the nearest whole number where it has no others."""
-    whole = values.dtype.is_floating_point and not dtype.is_floating_point
-    return (values.round() if whole else values).to(dtype)
-
-
 def _output_axis(layout: Layout) -> int:
     return -1 if layout.inputs.feature_dim is None else layout.inputs.feature_dim
 
@@ -428,11 +377,11 @@ def _part(output: Any, path: OutputPath, name: str) -> Any:
             output = output[path]
         except (KeyError, IndexError, TypeError):
             raise InputError(
-                f"block '{name}': output={path!r}, but it returns {_describe(output)}"
+                f"block '{name}': output={path!r}, but it returns {describe(output)}"
             ) from None
-    if not _is_table(output):
+    if not is_table(output):
         raise InputError(
-            f"block '{name}' returns {_describe(output)}; choose the tensor to distill "
+            f"block '{name}' returns {describe(output)}; choose the tensor to distill "
             f"with output=0 (a position) or output='key'"
         )
     return output
@@ -446,33 +395,3 @@ def _replaced(whole: Any, path: int | str, part: Any) -> Any:
     changed = copy.copy(whole)
     changed[path] = part
     return changed
-
-
-def _describe(value: Any) -> str:
-    if _is_table(value):
-        return f"a tensor {[*value.shape]}"
-    if isinstance(value, Mapping):
-        return f"a dict with keys {[*value]}"
-    if isinstance(value, tuple | list):
-        return f"a {type(value).__name__} of ({', '.join(_describe(item) for item in value)})"
-    return type(value).__name__
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, torch.Tensor | np.ndarray | pd.DataFrame)
-
-
-def as_tensor(value: Any) -> torch.Tensor:
-    """A tensor as it is; an array or a DataFrame as a tensor, sharing memory if it can.
-
-    Raises:
-        UnsupportedTypeError: values that are not numbers.
-    """
-    if isinstance(value, torch.Tensor):
-        return value
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise UnsupportedTypeError(f"need numbers; got an array of {array.dtype}")
-    if not array.flags.writeable or array.dtype.byteorder == ">":
-        array = array.astype(array.dtype.newbyteorder("="))
-    return torch.from_numpy(array)

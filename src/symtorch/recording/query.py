@@ -9,7 +9,7 @@ from torch import nn
 
 from .contexts import evaluating
 from .layout import Layout, read_output
-from .recorder import Recording
+from .recording import Recording
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from torch import nn
 
 from ..documents import text_of, to_bytes
 from ..errors import InputError
+from ..recording.adapters.calls import named_arguments
 from ..recording.layout import (
     InputLayout,
     Layout,
     OutputLayout,
-    named_arguments,
     read_inputs,
     write_output,
 )

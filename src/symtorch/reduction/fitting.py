@@ -9,7 +9,7 @@ import torch
 
 from ..errors import InputError
 from ..recording.moments import Moments
-from ..recording.recorder import Recording
+from ..recording.recording import Recording
 from .coordinates import Coordinates, Shape
 from .directions import (
     LowRank,

@@ -8,9 +8,11 @@ from typing import Any
 from torch import nn
 
 from ..errors import InputError
+from ..recording.batches import Data, check_repeatable
 from ..recording.layout import LayoutRequest
 from ..recording.moments import MomentReservoir, Moments
-from ..recording.recorder import Data, Recorder, Recording, run_recorders
+from ..recording.recorder import Recorder, run_recorders
+from ..recording.recording import Recording
 from .fitting import Reduced, reduce_recording
 from .request import Reduction
 from .sensitivity import gradient_moment, output_slopes
@@ -58,22 +60,20 @@ def record_reduced(
         return reduce_recording(
             data, moments, reduction, None, lambda root: output_slopes(block, data, root)
         )
-    reservoir = MomentReservoir(max_samples, random_state)
-    recorder = Recorder(block, name, request, max_samples, random_state, reservoir=reservoir)
     model = block if model is None else model
-    run_recorders(model, [recorder], data, input_of, random_state)
-    recording = recorder.recording()
-    weight = None
     if reduction.loss is not None:
         if not isinstance(model, nn.Module):
             raise InputError(
                 f"block '{name}': Reduction(loss=...) needs parent_model to be an nn.Module"
             )
-        if iter(data) is data:
-            raise InputError(
-                f"block '{name}': Reduction(loss=...) passes over the data twice; an iterator "
-                f"gives it once: hand over a list or a DataLoader"
-            )
+        check_repeatable(data, f"block '{name}': Reduction(loss=...) passes over the data twice")
+    reservoir = MomentReservoir(max_samples, random_state)
+    recorder = Recorder(block, name, request, max_samples, random_state, reservoir=reservoir)
+    run_recorders(model, [recorder], data, input_of, random_state)
+    recording = recorder.recording()
+    weight = None
+    if reduction.loss is not None:
+        assert isinstance(model, nn.Module)
         weight = gradient_moment(
             model,
             block,

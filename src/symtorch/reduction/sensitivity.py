@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +11,13 @@ import torch
 from torch import nn
 
 from ..errors import InputError, StateError
-from ..recording.contexts import evaluating, gradients, seeded
-from ..recording.layout import (
-    Layout,
-    named_arguments,
-    read_inputs,
-    read_output,
-    signature_of,
-    write_output,
-)
+from ..recording.batches import Data
+from ..recording.contexts import gradients
+from ..recording.hooks import BlockHook
+from ..recording.layout import Layout, read_inputs, read_output, write_output
 from ..recording.query import oracle_for
-from ..recording.recorder import Data, Recording, batches_of, call_of
+from ..recording.recording import Recording
+from ..recording.running import run_batches
 from .request import Loss
 
 SLOPES = 2000
@@ -112,33 +107,39 @@ def gradient_moment(
     Raises:
         StateError: the loss does not depend on the block's output.
     """
-    signature = signature_of(block)
+    width = layout.output.width
+    total, rows = torch.zeros(width, width, dtype=torch.float64), 0
     tables: list[torch.Tensor] = []
 
-    def cut(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+    def lead_of(arguments: Mapping[str, Any]) -> torch.Size:
+        return read_inputs(layout.inputs, arguments, "block")[1]
+
+    def cut(lead: torch.Size, output: Any) -> Any:
         # Cut off from what came before: only what comes after is differentiated.
-        _, lead = read_inputs(layout.inputs, named_arguments(signature, args, kwargs), "block")
         table = read_output(layout, output, "block").detach().requires_grad_()
         tables.append(table)
         return write_output(layout, table, lead, output)
 
-    width = layout.output.width
-    total, rows = torch.zeros(width, width, dtype=torch.float64), 0
-    with ExitStack() as stack:
-        stack.enter_context(evaluating(model))
-        stack.enter_context(seeded(random_state))
-        stack.enter_context(gradients(True))
-        stack.callback(block.register_forward_hook(cut, with_kwargs=True).remove)
-        for batch in batches_of(data):
-            tables.clear()
-            args, kwargs = call_of(batch if input_of is None else input_of(batch))
-            value = loss(model(*args, **kwargs), batch)
-            if not tables or not value.requires_grad:
-                raise StateError("Reduction(loss=...): the loss does not depend on the block")
-            # Of these tables alone: the gradients of the model's parameters stay as they are.
-            for slope in torch.autograd.grad(value, tables, allow_unused=True):
-                if slope is not None:
-                    slope = slope.double().cpu()
-                    total += slope.mT @ slope
-                    rows += len(slope)
+    def differentiate(output: Any, batch: Any) -> None:
+        nonlocal total, rows
+        value = loss(output, batch)
+        if not tables or not value.requires_grad:
+            raise StateError("Reduction(loss=...): the loss does not depend on the block")
+        # Of these tables alone: the gradients of the model's parameters stay as they are.
+        for slope in torch.autograd.grad(value, tables, allow_unused=True):
+            if slope is not None:
+                slope = slope.double().cpu()
+                total += slope.mT @ slope
+                rows += len(slope)
+        tables.clear()
+
+    run_batches(
+        model,
+        data,
+        differentiate,
+        input_of=input_of,
+        random_state=random_state,
+        grad=True,
+        hooks=[BlockHook(block, "block", lead_of, cut).attached()],
+    )
     return total / max(rows, 1)

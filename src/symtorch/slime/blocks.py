@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..recording.contexts import evaluating
 from ..recording.features import Features
 from ..recording.layout import read_output
-from ..recording.recorder import Recording
+from ..recording.recording import Recording
 from ..search import SearchOptions
 from ..search.front import Front
 from .columns import Columns

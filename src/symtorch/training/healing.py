@@ -5,25 +5,22 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import torch
 from torch import nn
 
-from ..errors import InputError, StateError, did_you_mean
-from ..layer.layer import SymbolicLayer
+from ..errors import InputError, did_you_mean
 from ..model.model import SymbolicModel
+from ..recording.batches import Data, batches_of, check_repeatable, hold_out
 from ..recording.contexts import evaluating, gradients, seeded
-from ..recording.recorder import Data, batches_of, call_of
+from ..recording.running import Runner
 from ..reduction.request import Loss
-
-Agreement: TypeAlias = Literal["kl", "mse"]
-"""How a model's output is held against the teacher's."""
-
-PIECE = 2**22
-"""Entries of logits that are compared at a time."""
+from .agreement import CRITERIA, Agreement
+from .descent import Descent, Kept
+from .hybrid import alone, symbolic_parameters, trainable
 
 HELD_OUT = 10
 """One batch of so many is held out where no other ones are handed over."""
@@ -102,7 +99,8 @@ def heal(
 
     Args:
         model: a model with switched blocks; in eval mode while it is healed.
-        data: batches, passed over as often as needed: a list, a DataLoader.
+        data: batches, passed over as often as needed: a list, a DataLoader. An iterator gives
+            its batches once, and training ends with them.
         teacher: what to agree with, called as the model is; by default the model itself
             with its blocks switched back.
         loss: ``"kl"``, the divergence of the model's distribution from the teacher's, from
@@ -135,219 +133,92 @@ def heal(
     _check(loss, steps, learning_rate, evaluate_every, patience)
     train, judge = _halves(data, held_out)
     blocks = [m for m in model.modules() if isinstance(m, SymbolicModel) and m.is_symbolic]
+    cost = _Cost(Runner(model, input_of), loss, teacher, blocks)
     with ExitStack() as stack:
-        stack.enter_context(_trainable(blocks))
-        parameters = _symbolic_parameters(model, blocks)
-        stack.enter_context(_alone(model, parameters))
-        kept = stack.enter_context(_Kept(parameters))
+        stack.enter_context(trainable(blocks))
+        parameters = symbolic_parameters(model, blocks)
+        stack.enter_context(alone(model, parameters))
+        kept = stack.enter_context(Kept(parameters))
         stack.enter_context(evaluating(model))
         stack.enter_context(seeded(random_state))
         stack.enter_context(gradients(True))
-
-        def cost(batch: Any) -> torch.Tensor:
-            args, kwargs = call_of(batch if input_of is None else input_of(batch))
-            if not isinstance(loss, str):
-                return loss(model(*args, **kwargs), batch)
-            with torch.no_grad(), ExitStack() as switched_back:
-                if teacher is None:
-                    for block in blocks:
-                        switched_back.enter_context(block.as_block())
-                target = (model if teacher is None else teacher)(*args, **kwargs)
-            return _CRITERIA[loss](model(*args, **kwargs), target)
-
-        def judged() -> float:
-            with torch.no_grad():
-                values = [float(cost(batch)) for batch in batches_of(judge)]
-            if not values:
-                raise InputError("held_out is empty: its iterator gave no batch")
-            return sum(values) / len(values)
-
-        before = best = judged()
+        before = best = cost.mean(judge)
         if not math.isfinite(before):
             raise InputError(f"the loss on the held-out batches is {before}: nothing to improve on")
         step, best_step, losses = 0, 0, list[float]()
         if progress is not None:
             progress(HealingProgress(0, steps, math.nan, before, best))
-        descent = _Descent(parameters, optimizer, learning_rate, steps)
-        for step, batch in enumerate(itertools.islice(_endless(train), steps), start=1):
-            value = cost(batch)
-            losses.append(float(value.detach()))
-            descent.step(value)
-            if step % evaluate_every and step < steps:
-                continue
-            now = judged()
+
+        def look() -> None:
+            nonlocal best, best_step
+            now = cost.mean(judge)
             if now < best:
                 best, best_step = now, step
                 kept.keep()
             if progress is not None:
                 progress(HealingProgress(step, steps, sum(losses) / len(losses), now, best))
             losses.clear()
-            if step - best_step >= patience * evaluate_every:
-                break
+
+        descent = Descent(parameters, optimizer, learning_rate, steps)
+        for step, batch in enumerate(itertools.islice(_endless(train), steps), start=1):
+            value = cost(batch)
+            losses.append(float(value.detach()))
+            descent.step(value)
+            if step % evaluate_every == 0:
+                look()
+                if step - best_step >= patience * evaluate_every:
+                    break
+        if losses:
+            look()
         kept.accept()
     return Healing(before, best, step, best_step, sum(p.numel() for p in parameters))
 
 
-class _Descent:
-    """Steps of an optimizer down a loss, ever smaller ones."""
-
-    def __init__(
-        self,
-        parameters: list[nn.Parameter],
-        optimizer: Callable[[list[nn.Parameter], float], torch.optim.Optimizer] | None,
-        learning_rate: float,
-        steps: int,
-    ) -> None:
-        self._parameters = parameters
-        if optimizer is not None:
-            self._optimizer = optimizer(parameters, learning_rate)
-        else:
-            groups = [{"params": [p], "lr": learning_rate * _size(p)} for p in parameters]
-            self._optimizer = torch.optim.Adam(groups, betas=(0.9, 0.95))
-        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, steps)
-
-    def step(self, value: torch.Tensor) -> None:
-        slopes = torch.autograd.grad(value, self._parameters, allow_unused=True)
-        # One batch in which an equation comes near a pole must not undo all the others.
-        finite = all(slope is None or bool(slope.isfinite().all()) for slope in slopes)
-        if finite:
-            for parameter, slope in zip(self._parameters, slopes, strict=True):
-                parameter.grad = slope
-            self._optimizer.step()
-            self._optimizer.zero_grad()
-        self._schedule.step()
-
-
-def _size(parameter: torch.Tensor) -> float:
-    """Root mean square of its entries, or 1 where there is none to speak of."""
-    size = float(parameter.detach().double().square().mean().sqrt())
-    return size if size > 1e-8 else 1.0
-
-
-class _Kept:
-    """The best numbers so far, put back at the end; those from before, unless accepted.
+@dataclass(frozen=True)
+class _Cost:
+    """What a batch costs.
 
     Args:
-        parameters: whose numbers.
+        runner: calls the model.
+        loss: the task's own, or how to compare with the teacher.
+        teacher: the model with its blocks switched back if None.
+        blocks: those.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
-        self._parameters = parameters
-        self._before = [p.detach().clone() for p in parameters]
-        self._best = self._before
-        self._accepted = False
+    runner: Runner
+    loss: Agreement | Loss
+    teacher: Callable[..., Any] | None
+    blocks: Sequence[SymbolicModel]
 
-    def keep(self) -> None:
-        """The numbers as they are now are the best."""
-        self._best = [p.detach().clone() for p in self._parameters]
+    def __call__(self, batch: Any) -> torch.Tensor:
+        args, kwargs = self.runner.arguments(batch)
+        if not isinstance(self.loss, str):
+            return self.loss(self.runner.call(*args, **kwargs), batch)
+        with torch.no_grad(), ExitStack() as switched_back:
+            if self.teacher is None:
+                for block in self.blocks:
+                    switched_back.enter_context(block.as_block())
+                target = self.runner.call(*args, **kwargs)
+            else:
+                target = self.teacher(*args, **kwargs)
+        return CRITERIA[self.loss](self.runner.call(*args, **kwargs), target)
 
-    def accept(self) -> None:
-        """The best ones are to stay."""
-        self._accepted = True
-
-    def __enter__(self) -> _Kept:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        numbers = self._best if self._accepted else self._before
+    def mean(self, batches: Data) -> float:
+        """Over batches."""
         with torch.no_grad():
-            for parameter, value in zip(self._parameters, numbers, strict=True):
-                parameter.copy_(value)
-
-
-@contextmanager
-def _trainable(blocks: Sequence[SymbolicModel]) -> Iterator[None]:
-    """Switched blocks with constants to train; where they were frozen, they are again after."""
-    switches = [(b, b.switch) for b in blocks if b.switch and not b.switch.trainable_constants]
-    try:
-        for block, switch in switches:
-            block.switch_to_symbolic(
-                switch.chosen, trainable_constants=True, compile=switch.compiled
-            )
-        yield
-    finally:
-        for block, switch in switches:
-            block.switch_to_symbolic(switch.chosen, compile=switch.compiled)
-
-
-def _symbolic_parameters(model: nn.Module, blocks: Sequence[SymbolicModel]) -> list[nn.Parameter]:
-    """Constants and projections, each once.
-
-    Raises:
-        StateError: there are none.
-    """
-    found: dict[int, nn.Parameter] = {}
-    parts: list[nn.Module] = [m for m in model.modules() if isinstance(m, SymbolicLayer)]
-    parts += [block.reduction for block in blocks if block.reduction is not None]
-    for part in parts:
-        found |= {id(p): p for p in part.parameters() if p.numel()}
-    if not found:
-        names = [m.block_name for m in model.modules() if isinstance(m, SymbolicModel)]
-        raise StateError(
-            f"nothing to heal in {type(model).__name__}: no block is switched to equations with "
-            f"constants (wrapped are {names}); call switch_to_symbolic() first"
-        )
-    return list(found.values())
-
-
-@contextmanager
-def _alone(model: nn.Module, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Only these require gradients inside; flags and gradients as before after."""
-    everything = {id(p): p for p in (*model.parameters(), *parameters)}.values()
-    before = [(p, p.requires_grad, p.grad) for p in everything]
-    try:
-        for p in everything:
-            p.requires_grad_(False)
-        for p in parameters:
-            p.requires_grad_(True)
-        yield
-    finally:
-        for p, flag, slope in before:
-            p.requires_grad_(flag)
-            p.grad = slope
-
-
-def _logits(output: Any) -> torch.Tensor:
-    values = getattr(output, "logits", output)
-    if not isinstance(values, torch.Tensor):
-        raise InputError(
-            f"heal compares a model's outputs, tensors or objects with .logits; got "
-            f"{type(output).__name__}: give loss(output, batch), or wrap the model in one "
-            f"that returns a tensor"
-        )
-    return values
-
-
-def _divergence(output: Any, target: Any) -> torch.Tensor:
-    """Kullback-Leibler divergence from the teacher, in nats, mean over all rows."""
-    ours, theirs = (_logits(o).flatten(0, -2) for o in (output, target))
-    rows, classes = ours.shape
-    # In pieces that stay in the cache: a vocabulary's tables fill hundreds of MiB each.
-    size = max(1, PIECE // classes)
-    total = ours.new_zeros((), dtype=torch.float32)
-    for start in range(0, rows, size):
-        ln_q, ln_p = (t[start : start + size].float().log_softmax(-1) for t in (ours, theirs))
-        total = total + nn.functional.kl_div(ln_q, ln_p, reduction="sum", log_target=True)
-    return total / rows
-
-
-def _difference(output: Any, target: Any) -> torch.Tensor:
-    return nn.functional.mse_loss(_logits(output), _logits(target))
-
-
-_CRITERIA: dict[str, Callable[[Any, Any], torch.Tensor]] = {
-    "kl": _divergence,
-    "mse": _difference,
-}
+            values = [float(self(batch)) for batch in batches_of(batches)]
+        if not values:
+            raise InputError("held_out is empty: its iterator gave no batch")
+        return sum(values) / len(values)
 
 
 def _check(
     loss: Agreement | Loss, steps: int, learning_rate: float, evaluate_every: int, patience: int
 ) -> None:
-    if not callable(loss) and loss not in _CRITERIA:
-        hint = did_you_mean(str(loss), _CRITERIA)
+    if not callable(loss) and loss not in CRITERIA:
+        hint = did_you_mean(str(loss), CRITERIA)
         raise InputError(
-            f"loss must be {', '.join(map(repr, _CRITERIA))} or a function; got {loss!r}{hint}"
+            f"loss must be {', '.join(map(repr, CRITERIA))} or a function; got {loss!r}{hint}"
         )
     counts = {"steps": steps, "evaluate_every": evaluate_every, "patience": patience}
     for name, value in counts.items():
@@ -359,6 +230,7 @@ def _check(
 
 def _halves(data: Data, held_out: Data | None) -> tuple[Data, Data]:
     if held_out is not None:
+        check_repeatable(held_out, "heal judges on held_out again and again")
         return data, held_out
     batches = list(batches_of(data))
     if len(batches) < 2:
@@ -366,19 +238,22 @@ def _halves(data: Data, held_out: Data | None) -> tuple[Data, Data]:
             f"heal judges on batches held out, and data has {len(batches)}; give smaller "
             f"batches, or held_out"
         )
-    judge = batches[HELD_OUT - 1 :: HELD_OUT] or batches[-1:]
-    return [b for b in batches if not any(b is held for held in judge)], judge
+    return hold_out(batches, min(HELD_OUT, len(batches)))
 
 
 def _endless(data: Data) -> Iterator[Any]:
-    """The batches of data over and over."""
+    """The batches of data over and over; those of an iterator once."""
+    batch = _NONE
     while True:
-        count = 0
         for batch in batches_of(data):
-            count += 1
             yield batch
-        if not count:
+        if batch is _NONE:
             raise InputError(
-                "no batch to train on: the data is empty, or an iterator that gives its "
-                "batches only once; hand over a list or a DataLoader"
+                "no batch to train on: the data is empty, or an iterator that was passed over "
+                "before and gives its batches only once; hand over a list or a DataLoader"
             )
+        if isinstance(data, Iterator):
+            return
+
+
+_NONE = object()

@@ -1,0 +1,152 @@
+"""The one pass over data: a model called on every batch, with everything put back after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import InputError, SymTorchError
+from ..lazy import LazyModule
+from .adapters.values import as_tensor
+from .batches import Data, batches_of, call_of
+from .contexts import evaluating, gradients, seeded
+from .failures import explained
+from .lookup import FunctionBlock
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = LazyModule("pandas")
+
+Model = nn.Module | Callable[..., Any]
+
+
+class Runner:
+    """Calls a model with batches as users hand them over.
+
+    >>> runner = Runner(nn.Linear(2, 1), input_of=lambda batch: batch[0])
+    >>> runner((np.ones((5, 2)), "targets")).shape
+    torch.Size([5, 1])
+
+    Args:
+        model: a module is handed arrays as tensors of its parameters' type and device; a
+            function gets what is in the batch.
+        input_of: takes a batch to the model's input.
+        question: what to ask the user, beside the usual, where the model's forward fails.
+    """
+
+    def __init__(
+        self, model: Model, input_of: Callable[[Any], Any] | None = None, question: str = ""
+    ) -> None:
+        self.model = model
+        self._input_of = input_of
+        self._question = question
+
+    def arguments(self, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What the model is called with for a batch: positional and keyword arguments."""
+        args, kwargs = call_of(batch if self._input_of is None else self._input_of(batch))
+        if isinstance(self.model, nn.Module) and not isinstance(self.model, FunctionBlock):
+            like = next((p for p in self.model.parameters() if p.is_floating_point()), None)
+            args = tuple(_taken(value, like) for value in args)
+            kwargs = {key: _taken(value, like) for key, value in kwargs.items()}
+        return args, kwargs
+
+    def __call__(self, batch: Any) -> Any:
+        """The model's output for a batch.
+
+        Raises:
+            ForwardError: the model's forward fails on it.
+        """
+        args, kwargs = self.arguments(batch)
+        return self.call(*args, **kwargs)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's output for arguments, as from `arguments`."""
+        try:
+            return self.model(*args, **kwargs)
+        except SymTorchError:
+            raise
+        except Exception as error:
+            chosen = self._input_of is not None
+            explanation = explained(
+                error, self.model, args, kwargs, input_chosen=chosen, question=self._question
+            )
+            if explanation is None:
+                raise
+            raise explanation from error
+
+
+def run_batches(
+    model: Model,
+    data: Data,
+    visit: Callable[[Any, Any], object] = lambda output, batch: None,
+    *,
+    input_of: Callable[[Any], Any] | None = None,
+    random_state: int = 0,
+    grad: bool = False,
+    parts: Iterable[nn.Module] = (),
+    hooks: Iterable[AbstractContextManager[object]] = (),
+    question: str = "",
+) -> int:
+    """Call a model on every batch, in eval mode and with its random generators seeded.
+
+    >>> net, shapes = nn.Linear(2, 1), []
+    >>> run_batches(net, [torch.ones(5, 2), torch.ones(4, 2)], lambda output, batch:
+    ...     shapes.append(output.shape[0]))
+    2
+    >>> shapes
+    [5, 4]
+
+    Modes, generators and hooks are as before afterwards, also when something raises.
+
+    Args:
+        model: called on every batch.
+        data: see `Data`.
+        visit: called with each output and the batch it belongs to.
+        input_of: takes a batch to the model's input.
+        random_state: seed of what the model draws.
+        grad: whether autograd is on.
+        parts: modules in eval mode too, for a model that is a function and holds them.
+        hooks: contexts to be in while the model runs, `BlockHook.attached` for example.
+        question: what to ask the user, beside the usual, where the model's forward fails.
+
+    Returns:
+        How many batches there were.
+
+    Raises:
+        InputError: there was none.
+        ForwardError: the model's forward fails.
+    """
+    runner = Runner(model, input_of, question)
+    modules = [module for module in (model, *parts) if isinstance(module, nn.Module)]
+    count = 0
+    with ExitStack() as stack:
+        stack.enter_context(evaluating(*modules))
+        stack.enter_context(seeded(random_state))
+        stack.enter_context(gradients(grad))
+        for hook in hooks:
+            stack.enter_context(hook)
+        for batch in batches_of(data):
+            visit(runner(batch), batch)
+            count += 1
+    if not count:
+        raise InputError("the data is empty: its iterator gave no batch")
+    return count
+
+
+def _taken(value: Any, like: torch.Tensor | None) -> Any:
+    """An array as a tensor that a model can take, in lists and tuples too; the rest as it is."""
+    if isinstance(value, tuple | list):
+        items = [_taken(item, like) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if not isinstance(value, np.ndarray | pd.DataFrame):
+        return value
+    tensor = as_tensor(value)
+    if not tensor.is_floating_point():
+        return tensor if like is None else tensor.to(like.device)
+    return tensor.to(torch.get_default_dtype()) if like is None else tensor.to(like)

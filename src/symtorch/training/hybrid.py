@@ -1,0 +1,67 @@
+"""The parts of a hybrid model that healing trains, and the rest of it frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from torch import nn
+
+from ..errors import StateError
+from ..layer.layer import SymbolicLayer
+from ..model.model import SymbolicModel
+
+
+@contextmanager
+def trainable(blocks: Sequence[SymbolicModel]) -> Iterator[None]:
+    """Switched blocks with constants to train; where they were frozen, they are again after."""
+    switches = [(b, b.switch) for b in blocks if b.switch and not b.switch.trainable_constants]
+    try:
+        for block, switch in switches:
+            block.switch_to_symbolic(
+                switch.chosen,
+                trainable_constants=True,
+                compile=switch.compiled,
+                SLIME=switch.local,
+            )
+        yield
+    finally:
+        for block, switch in switches:
+            block.switch_to_symbolic(switch.chosen, compile=switch.compiled, SLIME=switch.local)
+
+
+def symbolic_parameters(model: nn.Module, blocks: Sequence[SymbolicModel]) -> list[nn.Parameter]:
+    """Constants and projections, each once.
+
+    Raises:
+        StateError: there are none.
+    """
+    found: dict[int, nn.Parameter] = {}
+    parts: list[nn.Module] = [m for m in model.modules() if isinstance(m, SymbolicLayer)]
+    parts += [block.reduction for block in blocks if block.reduction is not None]
+    for part in parts:
+        found |= {id(p): p for p in part.parameters() if p.numel()}
+    if not found:
+        names = [m.block_name for m in model.modules() if isinstance(m, SymbolicModel)]
+        raise StateError(
+            f"nothing to heal in {type(model).__name__}: no block is switched to equations with "
+            f"constants (wrapped are {names}); call switch_to_symbolic() first"
+        )
+    return list(found.values())
+
+
+@contextmanager
+def alone(model: nn.Module, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Only these require gradients inside; flags and gradients as before after."""
+    everything = {id(p): p for p in (*model.parameters(), *parameters)}.values()
+    before = [(p, p.requires_grad, p.grad) for p in everything]
+    try:
+        for p in everything:
+            p.requires_grad_(False)
+        for p in parameters:
+            p.requires_grad_(True)
+        yield
+    finally:
+        for p, flag, slope in before:
+            p.requires_grad_(flag)
+            p.grad = slope
