@@ -20,6 +20,7 @@ ROOMS = [
     "symbolic",
     "recording/adapters",
     "recording",
+    "search/selection",
     "search",
     "search/engines/sparse/trees",
     "search/engines/sparse/library",

@@ -14,7 +14,7 @@ from ...engine import FORM_AND_BUDGET, Progress, SearchRun
 from ...limits import within_limits, written_with
 from ...options import SearchOptions
 from ...problem import Problem
-from ..sparse.models.selection import select
+from ...selection import best_subsets
 from .forward import Pool, forward, strongest_inputs
 from .frame import Anchor, Frame
 from .terms import Input, Term, atoms, product
@@ -131,7 +131,7 @@ def _laws(frame: Frame, inputs: Sequence[Input], options: SearchOptions) -> Iter
     usable = np.flatnonzero(np.isfinite(columns).all(axis=0) & (size < 1e12) & moves)
     if not len(usable) or "*" not in {op.name for op in options.binary}:
         return
-    subsets = select(
+    subsets = best_subsets(
         torch.from_numpy(np.ascontiguousarray(columns[:, usable].T)),
         torch.ones(len(frame.target), dtype=torch.float64),
         torch.from_numpy(frame.target),

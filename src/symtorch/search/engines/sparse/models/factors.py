@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ....selection import orthonormal
 from ..library.atoms import Family, TunedRows, scan
 from ..library.rows import Deduplicator, Library
 from .context import Workspace
-from .selection import orthonormal
 
 DIRECT, PLAIN = -1, -2
 """Pseudo-families: the factor ``f^q``, and the factor ``exp(r*f)``."""

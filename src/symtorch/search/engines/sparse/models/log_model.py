@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ....selection import orthonormal
 from .context import Workspace
 from .factors import log_abs
 from .links import IDENTITY, Link
-from .selection import orthonormal
 
 
 @dataclass

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ....selection import best_pairs, leftovers
 from ..library.atoms import Family, refine
 from ..library.rows import Library
 from ..trees.tree import const, inp
@@ -21,7 +22,6 @@ from .context import Workspace
 from .factors import DIRECT, PLAIN, Factor, FactorPool, log_abs
 from .log_model import LogModel
 from .product_trees import Powers, ProductTrees
-from .selection import best_pairs, leftovers
 
 State = tuple[float, list[Factor]]
 """A product's relative residual, and its factors beside the powers of the inputs."""

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ....selection import Subset, best_subsets
 from ..library.rows import Library, monomial_tree
 from ..trees.tree import Tree, const, evaluate, inputs_of, merge_powers
 from ..trees.vocabulary import MaybeTree, Vocabulary
 from .context import Workspace
 from .links import Link
-from .selection import Subset, select
 
 PAIRED = 2_500
 """How many of the simplest terms are tried in all pairs."""
@@ -83,7 +83,7 @@ class SumSearch:
         if self.around is not None:
             base = torch.cat([base, (self.shape * self.multiplier)[:, None]], dim=1)
         bias = 1 + 0.01 * self.library.complexity
-        subsets = select(
+        subsets = best_subsets(
             self.library.rows,
             self.multiplier * self.shape,
             self.z * self.multiplier,
@@ -271,7 +271,7 @@ class RationalSearch:
             # The leading term must not explain itself.
             own = table[lead].clone()
             table[lead] = 0.0
-            subsets = select(
+            subsets = best_subsets(
                 table,
                 multiplier,
                 ratio * multiplier,

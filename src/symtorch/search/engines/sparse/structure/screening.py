@@ -15,12 +15,20 @@ from torch import Tensor
 
 from ....options import SearchOptions
 from ....problem import Problem
+from ....selection import ColumnSelection
+from ....selection.forward import EXPLAINED
 from .gradients import Derivatives
 
 MANY_INPUTS = 8
 """Without an oracle, screening starts above this many inputs: fewer cost the engine little."""
 
 SCREENING_ROWS = 1_000
+
+MOST_TERMS = 24
+"""Terms of the short sum that screening fits, and at most one for eight rows."""
+
+NEW = 1e-12
+"""Share of a term's power that must be new to that sum: powers of one input are much alike."""
 
 CERTAIN = 2.5
 """How much more important than the luckiest shuffled column a column must be to trees."""
@@ -198,34 +206,26 @@ def _explaining(z: Tensor, y: Tensor, leading: Sequence[int]) -> dict[int, float
     # Columns that are the same but for rounding must not be divided by it.
     norms = table.norm(dim=0)
     table = table / norms.clamp_min(1e-300) * (norms > 1e-9 * math.sqrt(n))
-    left = y - y.mean()
-    total = float(left @ left)
+    selection = ColumnSelection(y - y.mean(), table, NEW)
     gains: dict[int, float] = {}
-    if not (total > 0 and math.isfinite(total)):
+    if not (selection.total > 0 and math.isfinite(selection.total)):
         return gains
     # The best of m columns of noise explains about 2 log(m)/n of the variance; twice that and a
     # margin is no chance.
     needed = min(0.5, (4 * math.log(table.shape[1]) + 10) / n)
-    basis = table.new_zeros((n, 0))
-    for _ in range(min(24, n // 8)):
-        current = float(left @ left)
-        if current <= 1e-20 * total:
+    for _ in range(min(MOST_TERMS, n // 8)):
+        # By overlaps, not by gains: a column that the sum nearly says already must not win by
+        # the little that is new in it, for there chance is at home.
+        best = int(selection.overlaps().argmax())
+        before = float(selection.residual @ selection.residual)
+        if before <= EXPLAINED * selection.total or not float(selection.gains()[best]) > 0:
             break
-        correlation = (table.T @ left).abs()
-        best = int(torch.argmax(correlation))
-        new = table[:, best] - basis @ (basis.T @ table[:, best])
-        new = new - basis @ (basis.T @ new)
-        size = float(new.norm())
-        if size < 1e-6:
+        selection.take(best)
+        gain = before - float(selection.residual @ selection.residual)
+        if gain < needed * before:
             break
-        new = new / size
-        gain = float(new @ left) ** 2
-        if gain < needed * current:
-            break
-        basis = torch.cat([basis, new[:, None]], dim=1)
-        left = left - new * (new @ left)
         for column in parts[best]:
-            gains[column] = gains.get(column, 0.0) + gain / total
+            gains[column] = gains.get(column, 0.0) + gain / selection.total
     return gains
 
 

@@ -1,0 +1,18 @@
+"""Forward selection: the terms of a linear model, chosen one after the other.
+
+Here live the ways to choose: on columns, on covariances, and by a beam of subsets. They work on
+tensors alone; what a term means, and where its values come from, is for others to know.
+"""
+
+from .beam import Subset as Subset
+from .beam import best_subsets as best_subsets
+from .columns import ColumnSelection as ColumnSelection
+from .columns import forward_fits as forward_fits
+from .covariances import Covariances as Covariances
+from .covariances import CovarianceSelection as CovarianceSelection
+from .forward import LinearFit as LinearFit
+from .forward import forward as forward
+from .forward import strongest as strongest
+from .projection import best_pairs as best_pairs
+from .projection import leftovers as leftovers
+from .projection import orthonormal as orthonormal
