@@ -193,7 +193,7 @@ def test_new_columns_cost_what_they_stand_for_and_take_a_free_name() -> None:
 def test_operators_that_are_not_asked_for_are_not_proposed() -> None:
     problem = problem_of("sin(a/b) + c**2", dict.fromkeys("abc", UNIT))
     options = SearchOptions(binary_operators=("+", "-", "*"), unary_operators=("sin",))
-    found = search_with_hints(lambda p, o, r: ([], False), problem, options, run(5))
+    found = search_with_hints(lambda p, o, r: [], problem, options, run(5))
     assert found == []
     views = proposals(View.of(problem, options))
     assert all("/" not in view.story for view in views)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..symbolic.expression import Expression
 from .options import SearchOptions
 from .problem import Problem
+
+log = logging.getLogger(__name__)
 
 FORM_AND_BUDGET = frozenset(
     {
@@ -68,29 +72,65 @@ class Budget:
         return 1.0 - self.left() / self.seconds
 
 
+@dataclass
+class Interruption:
+    """Whether Ctrl-C was pressed during a search. All parts of a search share one."""
+
+    seen: bool = False
+
+
 @dataclass(frozen=True)
 class SearchRun:
     """The circumstances of one search.
+
+    An engine does its work inside `until_interrupted`, so that Ctrl-C ends the work and not
+    the search: what was found so far is returned, and whoever runs several engines, or several
+    outputs, sees ``interrupted`` and starts nothing more. Copies made by
+    `dataclasses.replace` share it.
+
+    >>> run, found = SearchRun(0, Budget(60)), []
+    >>> with run.until_interrupted():
+    ...     found.append("x0 + x1")
+    ...     raise KeyboardInterrupt
+    ...     found.append("never reached")
+    >>> found, run.interrupted
+    (['x0 + x1'], True)
 
     Args:
         random_state: seed of all its randomness.
         budget: when to stop at the latest.
         progress: called from time to time.
         seeds: equations to start from, where the engine can.
+        interruption: whether Ctrl-C was pressed.
     """
 
     random_state: int
     budget: Budget
     progress: Callable[[Progress], None] = lambda _: None
     seeds: Sequence[Expression] = ()
+    interruption: Interruption = field(default_factory=Interruption)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C was pressed: return what there is, at once."""
+        return self.interruption.seen
+
+    @contextmanager
+    def until_interrupted(self) -> Iterator[None]:
+        """Leave the block on KeyboardInterrupt, and remember it."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.interruption.seen = True
+            log.info("interrupted; returning what was found so far")
 
 
 class Engine(Protocol):
     """A search engine.
 
     ``search`` returns candidates in any order, good ones at every complexity; scoring
-    them, dropping dominated ones and judging on held-out rows is not its job. On
-    KeyboardInterrupt it returns what it has.
+    them, dropping dominated ones and judging on held-out rows is not its job. It works inside
+    ``run.until_interrupted()``, so that on KeyboardInterrupt it returns what it has.
     """
 
     @property

@@ -33,6 +33,7 @@ from ..symbolic.nodes import (
     is_structural,
     replace_constants,
 )
+from .engine import SearchRun
 from .problem import Problem, Sample
 
 _DENOMINATORS = (1, 2, 3, 4)
@@ -262,14 +263,16 @@ def refine(
     rows: Sample,
     rule: ComplexityRule,
     operators: Collection[str],
+    run: SearchRun,
     *,
-    stop_shortening: Callable[[], bool],
-    stop: Callable[[], bool],
+    shortening_end: float,
+    end: float,
     progress: Callable[[float, float], None] = lambda fraction, loss: None,
 ) -> Iterator[Expression]:
     """Work over what an engine found: shorten each form, then polish the best of each size.
 
-    Yields one at a time, so that what there is survives Ctrl-C.
+    Yields one at a time, so that what there is survives Ctrl-C; after it, forms that were
+    shortened are returned as they are.
 
     Args:
         roots: the finds, those that matter most first.
@@ -277,22 +280,23 @@ def refine(
         rows: a sample of these rows, for the many fits on the way.
         rule: how trees are counted.
         operators: names that simplification may use.
-        stop_shortening: asked between fits; once true, no more forms are tried.
-        stop: once true, work in hand is returned as it is.
+        run: gives the budget.
+        shortening_end: share of the budget after which no more forms are tried.
+        end: share of the budget after which work in hand is returned as it is.
         progress: called with the share done and the loss of the last find.
     """
-    small = Refiner(problem, rows, rule, operators, stop_shortening)
-    interrupted = False
-    for number, root in enumerate(roots):
-        if small.out_of_time():
-            break
-        try:
+
+    def over(share: float) -> Callable[[], bool]:
+        return lambda: run.interrupted or run.budget.fraction() >= share
+
+    small = Refiner(problem, rows, rule, operators, over(shortening_end))
+    with run.until_interrupted():
+        for number, root in enumerate(roots):
+            if small.out_of_time():
+                break
             found = small.shorten(root)
-        except KeyboardInterrupt:
-            interrupted = True
-            break
-        progress((number + 1) / len(roots), found.loss)
-    full = Refiner(problem, problem.train, rule, operators, lambda: interrupted or stop())
+            progress((number + 1) / len(roots), found.loss)
+    full = Refiner(problem, problem.train, rule, operators, over(end))
     for candidate in small.best_of_each_size():
         yield Expression(full.polish(candidate.root).root)
 

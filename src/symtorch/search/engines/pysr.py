@@ -74,11 +74,10 @@ class PySREngine:
         """
         regressor = _regressor_class()(**regressor_arguments(options, problem, run))
         train = problem.train
-        try:
+        with run.until_interrupted():
             regressor.fit(train.X.cpu().numpy(), train.y.cpu().numpy(), **fit_arguments(problem))
-        except KeyboardInterrupt:
-            if getattr(regressor, "equations_", None) is None:
-                return [*run.seeds]
+        if getattr(regressor, "equations_", None) is None:
+            return [*run.seeds]
         found = read_equations(regressor.equations_, problem.names, options.custom)
         run.progress(Progress(1.0, float(regressor.equations_["loss"].min()), "PySR has finished"))
         return [*run.seeds, *found]

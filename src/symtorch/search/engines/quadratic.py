@@ -52,7 +52,7 @@ class QuadraticEngine:
             return []
         rule = options.complexity_rule(problem.names)
         found: list[Expression] = []
-        try:
+        with run.until_interrupted():
             terms = _terms(problem.train)
             fits = _covariances(problem.train, terms).fits()
             for count, fit in enumerate(fits, start=1):
@@ -65,8 +65,6 @@ class QuadraticEngine:
                 if options.niterations is not None and count >= options.niterations:
                     break
                 run.progress(Progress(size / options.maxsize, fit.loss, f"{count} terms"))
-        except KeyboardInterrupt:
-            pass  # what there is counts
         return found
 
 

@@ -69,7 +69,7 @@ class LocalEngine:
         """Candidate equations, sums first, each with one term more than the last."""
         rule = options.complexity_rule(problem.names)
         found: list[Expression] = []
-        try:
+        with run.until_interrupted():
             for done, node in self._equations(problem, options, run):
                 expression = Expression(node)
                 fits = rule.of(expression) <= options.maxsize
@@ -79,8 +79,6 @@ class LocalEngine:
                     break
                 prediction = problem.predict(expression, problem.train)
                 run.progress(Progress(done, problem.train.loss(prediction), "adding terms"))
-        except KeyboardInterrupt:
-            pass  # what there is counts
         return found
 
     def _equations(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,15 +89,15 @@ class OperonEngine:
         rule = options.complexity_rule(problem.names)
         problem = _on_cpu(problem)
         found: list[Expression] = [*run.seeds]
-        try:
+        with run.until_interrupted():
             rows = _evolution_rows(problem.train, run.random_state)
             archives = _evolve(problem, rows, options, rule, run)
             found.extend(_raw(archives, problem))
+            if run.interrupted:
+                return found
             # One at a time, so that what there is survives Ctrl-C.
             for expression in _refine(archives, problem, rows, options, rule, run):
                 found.append(expression)
-        except KeyboardInterrupt:
-            pass
         return found
 
 
@@ -300,7 +300,7 @@ def _evolve(
     generations = options.niterations or GENERATIONS
     archives: list[Archive] = []
     slowest = 0.0
-    try:
+    with run.until_interrupted():
         for number in range(populations):
             population = _Population(scaled, options, rule, _seed(run.random_state, number))
             archives.append({})
@@ -321,8 +321,6 @@ def _evolve(
                 )
                 if best < _EXACT:
                     return archives
-    except KeyboardInterrupt:
-        pass
     return archives
 
 
@@ -360,14 +358,11 @@ def _refine(
         rows,
         rule,
         written_with({operator.name for operator in (*options.binary, *options.unary)}),
-        stop_shortening=_spent(run, _SHORTENING_END),
-        stop=_spent(run, _REFINEMENT_END),
+        run,
+        shortening_end=_SHORTENING_END,
+        end=_REFINEMENT_END,
         progress=report,
     )
-
-
-def _spent(run: SearchRun, share: float) -> Callable[[], bool]:
-    return lambda: run.budget.fraction() > share
 
 
 def _worth_refining(archive: Archive) -> Iterator[Node]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 
@@ -84,11 +85,10 @@ class SparseEngine:
 
     def _explore(
         self, problem: Problem, options: SearchOptions, run: SearchRun
-    ) -> tuple[Sequence[Expression], bool]:
-        """Candidates of one problem, and whether the search was interrupted."""
-        interrupted = False
+    ) -> Sequence[Expression]:
+        """Candidates of one problem."""
         if not bool((problem.train.X[:1] != problem.train.X).any()):
-            return [], interrupted
+            return []
         generator = torch.Generator().manual_seed(run.random_state)
         vocabulary = vocabulary_of(options, problem.names)
         rule = options.complexity_rule(problem.names)
@@ -109,7 +109,7 @@ class SparseEngine:
             expired=lambda: run.budget.fraction() > STAGES_END,
             acceptable=lambda tree: within_limits(expression(tree), options, rule),
         )
-        try:
+        with run.until_interrupted(), suppress(OutOfTimeError):
             for stage in stages(workspace)[: options.niterations]:
                 if workspace.solved:
                     break
@@ -124,14 +124,11 @@ class SparseEngine:
                     len(workspace.tried),
                     workspace.exact_size,
                 )
-        except OutOfTimeError:
-            log.debug("out of time")
-        except KeyboardInterrupt:
-            interrupted = True
-            log.info("interrupted; returning the best equations so far")
         front = workspace.archive.front(len(workspace.holdout))
         found = [expression(candidate.tree) for candidate in front]
-        try:
+        if run.interrupted:
+            return found
+        with run.until_interrupted():
             # A term that only a little of the noise asked for is dropped here, and what is
             # said twice is said once. Those at the top of the front are worth most.
             for refined in refine(
@@ -140,11 +137,9 @@ class SparseEngine:
                 problem.train.take(spread_rows(problem.train.y, REFINE_ROWS, generator)),
                 rule,
                 written_with({operator.name for operator in (*options.binary, *options.unary)}),
-                stop_shortening=lambda: run.budget.fraction() > SHORTENING_END,
-                stop=lambda: run.budget.fraction() > REFINEMENT_END,
+                run,
+                shortening_end=SHORTENING_END,
+                end=REFINEMENT_END,
             ):
                 found.append(refined)
-        except KeyboardInterrupt:
-            interrupted = True
-            log.info("interrupted; returning the equations as they were found")
-        return found, interrupted
+        return found

@@ -34,8 +34,8 @@ from .views import View
 
 log = logging.getLogger(__name__)
 
-Explore = Callable[[Problem, SearchOptions, SearchRun], tuple[Sequence[Expression], bool]]
-"""A search without hints: its candidates, and whether it was interrupted."""
+Explore = Callable[[Problem, SearchOptions, SearchRun], Sequence[Expression]]
+"""A search without hints."""
 
 SOLVED = 1e-10
 """Relative error, root mean square over held-out rows, at which no other proposal is needed."""
@@ -78,17 +78,14 @@ class _Session:
         self.options = options
         self.run = run
         self.found: dict[Expression, float] = {}
-        self.interrupted = False
         self.scale = float(
             (problem.validation.weights * problem.validation.y**2).sum()
             / problem.validation.weights.sum()
         )
 
     def search(self) -> list[Expression]:
-        try:
+        with self.run.until_interrupted():
             self._search()
-        except KeyboardInterrupt:
-            log.info("interrupted; returning the best equations so far")
         return list(self.found)
 
     def _search(self) -> None:
@@ -125,7 +122,7 @@ class _Session:
     def done(self) -> bool:
         """Whether nothing is left to do, or no time to do it."""
         spent = self.run.budget.left() <= 0.03 * self.run.budget.seconds
-        return self.interrupted or spent or self.solved
+        return self.run.interrupted or spent or self.solved
 
     @property
     def solved(self) -> bool:
@@ -190,7 +187,6 @@ class _Session:
                 root = Call(parts.operator, (root, Constant(constant)))
             together.append(root)
         together.sort(key=lambda root: rule.of(root) > self.options.maxsize)
-        deadline = Budget(max(0.3 * seconds, 1e-3))
         train = self.problem.train
         refined = refine(
             together,
@@ -198,8 +194,9 @@ class _Session:
             train.take(torch.arange(min(len(train), PIECE_ROWS), device=train.y.device)),
             rule,
             _operators(self.options),
-            stop_shortening=lambda: deadline.fraction() > 0.6,
-            stop=lambda: deadline.left() <= 0,
+            replace(self.run, budget=Budget(max(0.3 * seconds, 1e-3))),
+            shortening_end=0.6,
+            end=1.0,
         )
         for equation in (*map(Expression, together), *refined):
             self._add(equation)
@@ -265,9 +262,7 @@ class _Session:
             whole.progress(replace(report, fraction=whole.budget.fraction()))
 
         part = replace(whole, budget=Budget(max(seconds, 1e-3)), progress=progress, seeds=())
-        candidates, interrupted = self.explore(view.problem, view.options, part)
-        self.interrupted |= interrupted
-        return candidates
+        return self.explore(view.problem, view.options, part)
 
     def _add(self, equation: Expression) -> None:
         rule = self.options.complexity_rule(self.problem.names)
