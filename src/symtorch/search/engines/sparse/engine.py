@@ -19,7 +19,7 @@ from ...refinement import refine
 from .models.context import OutOfTimeError, Workspace
 from .stages import stages
 from .structure.hints import search_with_hints
-from .trees.tree import Tree, to_string
+from .trees.tree import Tree, to_node
 from .trees.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -92,10 +92,10 @@ class SparseEngine:
         generator = torch.Generator().manual_seed(run.random_state)
         vocabulary = vocabulary_of(options, problem.names)
         rule = options.complexity_rule(problem.names)
-        names = list(problem.names)
+        operators = {**OPERATORS, **options.custom}
 
         def expression(tree: Tree) -> Expression:
-            return Expression.parse(to_string(tree, names), names, options.custom)
+            return Expression(to_node(tree, problem.names, operators))
 
         workspace = Workspace(
             screen=problem.train.take(spread_rows(problem.train.y, SCREEN_ROWS, generator)),

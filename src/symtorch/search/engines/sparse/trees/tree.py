@@ -13,11 +13,14 @@ A tree is one of::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from .....symbolic.nodes import Call, Constant, Node, Variable
+from .....symbolic.operators import Operator
 
 Tree = tuple[Any, ...]
 Functions = Mapping[str, Callable[..., Tensor]]
@@ -122,29 +125,25 @@ def evaluate_jacobian(tree: Tree, X: Tensor, functions: Functions) -> tuple[Tens
     return value.detach(), torch.stack(rows).detach()
 
 
-_RANK = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 4}
+def to_node(tree: Tree, names: Sequence[str], operators: Mapping[str, Operator]) -> Node:
+    """The tree as the rest of the package knows it.
 
+    >>> from symtorch.symbolic.operators import OPERATORS
+    >>> from symtorch import Expression
+    >>> str(Expression(to_node(("*", ("c", 2.5), ("square", ("x", 1))), ["a", "b"], OPERATORS)))
+    '2.5*square(b)'
 
-def to_string(tree: Tree, names: list[str] | None = None) -> str:
-    """Infix text with Python's operators; parses back to the same tree."""
-
-    def show(node: Tree, outer: int, right: bool) -> str:
-        kind = node[0]
-        if kind == "x":
-            return names[node[1]] if names else f"x{node[1]}"
-        if kind in ("c", "k"):
-            value = node[1]
-            text = str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
-            return f"({text})" if value < 0 else text
-        if kind in _RANK:
-            rank = _RANK[kind]
-            symbol = "**" if kind == "^" else kind
-            left = show(node[1], rank, kind == "^")
-            text = f"{left} {symbol} {show(node[2], rank, True)}"
-            return f"({text})" if rank < outer or (rank == outer and right) else text
-        return f"{kind}({', '.join(show(child, 0, False) for child in node[1:])})"
-
-    return show(tree, 0, False)
+    Args:
+        tree: over inputs by position.
+        names: of the inputs.
+        operators: by the names that occur in the tree.
+    """
+    kind = tree[0]
+    if kind == "x":
+        return Variable(names[tree[1]])
+    if kind in ("c", "k"):
+        return Constant(tree[1] + 0.0)  # -0.0 becomes 0.0: nobody writes a negative zero
+    return Call(operators[kind], tuple(to_node(child, names, operators) for child in tree[1:]))
 
 
 def merge_powers(parts: list[tuple[Tree, float]]) -> list[tuple[Tree, float]]:
