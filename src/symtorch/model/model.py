@@ -746,6 +746,11 @@ class SymbolicModel(nn.Module):
             # Collected, as torch does: its final error lists all that is wrong at once.
             error_msgs.append(f"block '{self.block_name}': {error}")
 
+    def _repr_html_(self) -> str:
+        from ..show.notebook import block_html
+
+        return block_html(self)
+
     def extra_repr(self) -> str:
         """Name and mode."""
         mode = f"symbolic {self.switch.chosen}" if self.switch is not None else "block"

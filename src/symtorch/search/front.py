@@ -375,6 +375,11 @@ class Front:
             f"(complexity {best.complexity}, loss {best.loss:.3g})>"
         )
 
+    def _repr_html_(self) -> str:
+        from ..show.notebook import front_html
+
+        return front_html(self)
+
     def with_expression(self, complexity: int, expression: Expression) -> Front:
         """The front with the equation of one complexity replaced by a trained version.
 

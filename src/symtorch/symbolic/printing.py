@@ -93,17 +93,17 @@ class _Printer:
 def _turn_sign(name: str, right: Node) -> tuple[str, Node]:
     """``a + -2*b`` reads as ``a - 2*b``."""
     flipped = "-" if name == "+" else "+"
-    positive = _without_sign(right)
+    positive = without_sign(right)
     return (name, right) if positive is None else (flipped, positive)
 
 
-def _without_sign(node: Node) -> Node | None:
+def without_sign(node: Node) -> Node | None:
     """The node without the minus sign it starts with; None where there is none."""
     if isinstance(node, Constant):
         return Constant(-node.value) if node.value < 0 else None
     if isinstance(node, Call) and node.operator.name == "neg":
         return node.args[0]
     if isinstance(node, Call) and node.operator.name in ("*", "/"):
-        head = _without_sign(node.args[0])
+        head = without_sign(node.args[0])
         return None if head is None else Call(node.operator, (head, node.args[1]))
     return None
