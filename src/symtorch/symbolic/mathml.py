@@ -260,7 +260,8 @@ class _Printer:
     def _cases(self, node: Call) -> tuple[str, int]:
         condition = _row(self.print(node.args[0], _SUM), "<mo>&gt;</mo>", "<mn>0</mn>")
         value = self.print(node.args[1], 0)
-        rows = [(value, f"<mtext>if&#xa0;</mtext>{condition}"), ("<mn>0</mn>", "<mtext>else</mtext>")]
+        when_true = f"<mtext>if&#xa0;</mtext>{condition}"
+        rows = [(value, when_true), ("<mn>0</mn>", "<mtext>else</mtext>")]
         table = "".join(
             f"<mtr><mtd>{what}</mtd><mtd><mrow>{when}</mrow></mtd></mtr>" for what, when in rows
         )
