@@ -212,6 +212,25 @@ EIGHT = (
 )
 """The laws of everyday measurement."""
 
+TWELVE = tuple(
+    Law(name, formula, inputs, "made for choosing")
+    for name, formula, inputs in (
+        ("saturating product", "a*b/(1 + c**2)", _inputs("a b c", 0.5, 3)),
+        ("damped wave", "exp(-t)*cos(3*x) + x", _inputs("t x", 0, 2)),
+        ("direction", "a/sqrt(b**2 + c**2)", _inputs("a b c", 0.5, 2)),
+        ("mean and square", "sqrt(a*b) + 0.5*c**2", _inputs("a b c", 0.5, 3)),
+        ("logarithmic growth", "a*log(1 + b) - c", _inputs("a b c", 0.5, 3)),
+        ("half saturation", "3*a*b**2/(2 + a)", _inputs("a b", 0.2, 3)),
+        ("modulated sine", "sin(2*a)*b + 0.3", _inputs("a b", -2, 2)),
+        ("quadratic form", "a**2 - a*b + 2", _inputs("a b", -2, 2)),
+        ("reciprocal sum", "1/(a + 0.5*b*c)", _inputs("a b c", 0.5, 2)),
+        ("bell", "b*exp(-(a - 1)**2)", _inputs("a b", -1, 3)),
+        ("decay over distance", "a*exp(-b/2)/c", _inputs("a b c", 0.5, 3)),
+        ("kinetic energy", "0.5*a*(b**2 + c**2)", _inputs("a b c", 0.3, 2)),
+    )
+)
+"""Laws of 6 to 12 nodes, to see which equation of a front is chosen."""
+
 _DISTANCE = log("r", 0.5, 5)
 _KELVIN = uniform("T", 250, 600)
 

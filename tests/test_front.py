@@ -171,7 +171,9 @@ class TestChoice:
         assert front.get_best("best").complexity == 3
 
     def test_unknown_strategy(self, front):
-        with pytest.raises(InputError, match=r"unknown strategy 'beast'; use 'best', 'score' or"):
+        with pytest.raises(
+            InputError, match=r"unknown strategy 'beast'; use 'best', 'pysr', 'score' or"
+        ):
             front.get_best("beast")
 
     def test_select(self, front):
@@ -405,7 +407,7 @@ class TestJson:
     @pytest.mark.parametrize(
         ("key", "value", "message"),
         [
-            ("version", 2, "saved front of version 2; this symtorch reads 1"),
+            ("version", 3, "saved front of version 3; this symtorch reads 2"),
             ("version", "1", "saved front of version 1"),
             ("version", None, "saved front of version None"),
             ("variables", "xy", "expected a list in a saved front; got 'xy'"),

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -20,6 +20,8 @@ from ..symbolic import latex
 from ..symbolic.expression import Expression
 from ..symbolic.operators import Operator
 from ..symbolic.parsing import check_names, define_operator
+from .choosing import pysr_best, shortest_description
+from .evidence import ASSUMED, Evidence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,18 +29,9 @@ if TYPE_CHECKING:
 else:
     pd = LazyModule("pandas")
 
-Strategy: TypeAlias = Literal["best", "score", "accuracy"]
+Strategy: TypeAlias = Literal["best", "pysr", "score", "accuracy"]
 
-_FORMAT = Format("symtorch.front", 1, "front")
-
-WITHIN = 1.5
-"""PySR's rule "best" looks among equations with a loss up to this times the lowest."""
-
-EARNS = 0.02
-"""Share of the loss that each further node has to take away for a longer equation to be the
-measure of a shorter one. A network is a smooth function beside the law that it learned: ever
-longer equations follow it ever more closely, by ever less a node."""
-
+_FORMAT = Format("symtorch.front", 2, "front")
 
 _COLUMNS = ("complexity", "loss", "equation", "sympy_format", "validation_loss")
 """What a row of `Front.equations_` says of its own equation."""
@@ -58,6 +51,7 @@ class Candidate:
         loss: mean squared error on the rows it was fitted to.
         validation_loss: the same on rows held out.
         trained: whether its constants were trained after the losses were measured.
+        evidence: what the rows say about it beside the losses.
     """
 
     expression: Expression
@@ -65,6 +59,7 @@ class Candidate:
     loss: float
     validation_loss: float
     trained: bool = False
+    evidence: Evidence = ASSUMED
 
     def __getitem__(self, column: str) -> Any:
         """The value in a column of PySR's table.
@@ -214,35 +209,29 @@ class Front:
         )
 
     def get_best(self, strategy: Strategy = "best") -> Candidate:
-        """Choose an equation.
+        """Choose an equation. Losses are those on held-out rows.
 
         Args:
-            strategy: ``"accuracy"`` takes the lowest loss; ``"score"`` the highest score;
-                ``"best"`` the highest score among those with at most 1.5 times the
-                loss of every other one (PySR's rule), and 2 % more for each node that the
-                other one is longer. Losses are those on held-out rows.
+            strategy: ``"best"`` takes the equation with which the rows are described in the
+                fewest nats, see `shortest_description`; ``"pysr"`` follows PySR, the highest
+                score among those with at most 1.5 times the lowest loss; ``"score"`` takes the
+                highest score, ``"accuracy"`` the lowest loss.
 
         Raises:
             InputError: another strategy.
         """
-        losses = [max(row.validation_loss, self.loss_floor) for row in self.candidates]
-        scores = self.scores
         match strategy:
             case "accuracy":
+                losses = [max(row.validation_loss, self.loss_floor) for row in self.candidates]
                 return self.candidates[int(np.argmin(losses))]
             case "score":
-                return self.candidates[int(np.argmax(scores))]
+                return self.candidates[int(np.argmax(self.scores))]
             case "best":
-                among = [i for i, row in enumerate(self.candidates) if self._is_close(row, losses)]
-                return self.candidates[max(among, key=lambda i: scores[i])]
-        raise InputError(f"unknown strategy '{strategy}'; use 'best', 'score' or 'accuracy'")
-
-    def _is_close(self, row: Candidate, losses: Sequence[float]) -> bool:
-        """Whether no other equation has a loss so low that this one is out of the question."""
-        loss = max(row.validation_loss, self.loss_floor)
-        return all(
-            loss <= WITHIN * other * math.exp(EARNS * max(0, size - row.complexity))
-            for other, size in zip(losses, self.complexities, strict=True)
+                return self.candidates[shortest_description(self.candidates, self.loss_floor)]
+            case "pysr":
+                return self.candidates[pysr_best(self.candidates, self.scores, self.loss_floor)]
+        raise InputError(
+            f"unknown strategy '{strategy}'; use 'best', 'pysr', 'score' or 'accuracy'"
         )
 
     def select(self, complexity: int | None = None, *, max_loss: float | None = None) -> Candidate:
@@ -416,6 +405,7 @@ class Front:
                         "loss": row.loss,
                         "validation_loss": row.validation_loss,
                         "trained": row.trained,
+                        "evidence": asdict(row.evidence),
                     }
                     for row in self.candidates
                 ],
@@ -456,9 +446,16 @@ def _candidate(
         raise InputError(f"complexity must be a whole number; got {complexity!r}")
     if not isinstance(trained, bool):
         raise InputError(f"expected true or false for 'trained'; got {trained!r}")
-    return Candidate(
-        expression, complexity, _loss(row["loss"]), _loss(row["validation_loss"]), trained
-    )
+    evidence = _evidence(row["evidence"])
+    losses = _loss(row["loss"]), _loss(row["validation_loss"])
+    return Candidate(expression, complexity, *losses, trained, evidence)
+
+
+def _evidence(saved: Any) -> Evidence:
+    rows, finite = _number(saved["effective_rows"]), saved["finite_nearby"]
+    if not isinstance(finite, bool) or rows < 1:
+        raise InputError(f"not the evidence for an equation: {saved!r}")
+    return Evidence(rows, finite)
 
 
 def _list(value: Any) -> list[Any]:

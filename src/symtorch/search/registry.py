@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -13,6 +14,7 @@ from ..recording.contexts import threads
 from ..symbolic.expression import ComplexityRule, Expression
 from ..symbolic.nodes import Constant
 from .engine import Budget, Engine, Progress, SearchRun
+from .evidence import EffectiveRows, Evidence, Surroundings
 from .front import Candidate, Front
 from .limits import within_limits
 from .options import SearchOptions
@@ -180,7 +182,23 @@ def build_front(
     operators = [operator.name for operator in (*options.binary, *options.unary)]
     rows = [row for row in map(scored, dict.fromkeys(candidates)) if row is not None]
     front = Front.pareto(rows, variables=problem.names, loss_floor=problem.loss_floor)
-    return Front.pareto(map(tidied, front), variables=problem.names, loss_floor=problem.loss_floor)
+    front = Front.pareto(map(tidied, front), variables=problem.names, loss_floor=problem.loss_floor)
+    return with_evidence(front, problem)
+
+
+def with_evidence(front: Front, problem: Problem) -> Front:
+    """The front with what all rows of a problem say about each of its equations."""
+    X = torch.cat([problem.train.X, problem.validation.X])
+    y = torch.cat([problem.train.y, problem.validation.y])
+    columns = {name: X[:, i] for i, name in enumerate(problem.names)}
+    effective_rows, surroundings = EffectiveRows(X), Surroundings(problem)
+
+    def weighed(row: Candidate) -> Candidate:
+        residual = row.expression(columns) - y
+        finite = surroundings.allow(row.expression)
+        return replace(row, evidence=Evidence(effective_rows(residual), finite))
+
+    return replace(front, candidates=tuple(map(weighed, front)))
 
 
 def check_honoured(engine: Engine, options: SearchOptions) -> None:
