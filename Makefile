@@ -5,9 +5,10 @@ PYTHON ?= python3
 VENV ?= .venv
 VENV_FLAGS ?=
 BIN := $(VENV)/bin
+SPHINX := $(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types tests bench clean
+.PHONY: demo test docs bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/mlp_law.py
@@ -16,7 +17,12 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(SPHINX)
 	$(BIN)/pytest -n 2
+
+docs: $(VENV)/.installed-dev
+	$(SPHINX)
+	@echo "build/docs/index.html"
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/import_time.py
