@@ -80,6 +80,28 @@ def expressions(
     return trees(variables, operators, max_leaves=max_leaves, moderate=moderate).map(Expression)
 
 
+def random_tree(
+    rng: random.Random, nodes: int, names: Sequence[str], operators: Sequence[Operator]
+) -> Node:
+    """A tree of so many nodes, constants of everyday size, for long runs under a seed."""
+    unary = [operator for operator in operators if operator.arity == 1]
+    binary = [operator for operator in operators if operator.arity == 2]
+    if nodes == 1:
+        if rng.random() < 0.4:
+            return Constant(float(rng.choice([1, 2, 3, -1, -2, round(rng.uniform(-4, 4), 2)])))
+        return Variable(rng.choice(names))
+    if nodes == 2 or rng.random() < 0.4:
+        return Call(rng.choice(unary), (random_tree(rng, nodes - 1, names, operators),))
+    left = rng.randint(1, nodes - 2)
+    return Call(
+        rng.choice(binary),
+        (
+            random_tree(rng, left, names, operators),
+            random_tree(rng, nodes - 1 - left, names, operators),
+        ),
+    )
+
+
 def points(operator: Operator, count: int = 40, *, bound: float = 3.0) -> list[np.ndarray]:
     """Random arguments inside an operator's domain and within ``bound``: one array each."""
     generator = np.random.default_rng(0)

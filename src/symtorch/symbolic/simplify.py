@@ -11,7 +11,7 @@ from .nodes import Node, evaluate_sympy, walk
 from .operators import Operator
 from .parsing import operators_in
 from .polynomial import shortest_as_written
-from .sympy_bridge import SYMPY_REFUSES, TRANSPARENT, Symbols, from_sympy
+from .sympy_bridge import SYMPY_REFUSES, Symbols, from_sympy
 
 if TYPE_CHECKING:
     import sympy
@@ -49,7 +49,7 @@ def simplify(
     def opaque(operator: Operator) -> Callable[..., sympy.Expr]:
         # Operators that SymPy would expand (sigmoid, relu, mod, the user's own) pass
         # through as unknown functions, and so come back as the calls they were.
-        if operator.name in TRANSPARENT:
+        if operator.comes_back:
             return operator.sympy
         custom[operator.name] = operator
         function: Callable[..., sympy.Expr] = sympy.Function(operator.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,34 +18,12 @@ if TYPE_CHECKING:
 else:
     sympy = LazyModule("sympy")
 
-_HEADS: Mapping[str, str] = {
-    **{
-        name: name
-        for name in (
-            *("sin", "cos", "tan", "asin", "acos", "atan", "atan2"),
-            *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
-            *("exp", "log", "erf", "erfc", "sign", "floor"),
-        )
-    },
-    "Abs": "abs",
-    "ceiling": "ceil",
-    "Max": "max",
-    "Min": "min",
-    "Mod": "mod",
-}
-"""SymPy's own functions by name, and the row of the operator table each one is."""
-
 _MULTIPLIED_OUT = 12
 """Largest integer power written as a product where ``^`` is not allowed."""
 
 
 SYMPY_REFUSES = (TypeError, ValueError, ArithmeticError, RecursionError, AttributeError)
 """What SymPy raises on forms it cannot hold: comparisons with nan, ``mod(x, 0)``, ..."""
-
-TRANSPARENT = frozenset(
-    {"+", "-", "*", "/", "^", "neg", "inv", "square", "cube", "sqrt"}
-) | frozenset(_HEADS.values()) - {"mod"}
-"""Operators that come back from SymPy as themselves, and may be simplified in it."""
 
 
 def to_sympy(node: Node) -> sympy.Expr:
@@ -99,6 +78,7 @@ class _FromSympy:
     def __init__(self, operators: Collection[str] | None, custom: Mapping[str, Operator]) -> None:
         self.operators = operators
         self.custom = custom
+        self.rows = {row.head: row for row in OPERATORS.values() if row.head is not None}
 
     def allows(self, name: str) -> bool:
         return self.operators is None or name in self.operators
@@ -129,18 +109,15 @@ class _FromSympy:
             return Call(self.custom[e.func.__name__], tuple(self.build(a) for a in e.args))
         if isinstance(e, sympy.Piecewise):
             return self.step(e)
-        name = _HEADS.get(e.func.__name__)
-        if name is None or unknown:
+        row = self.rows.get(e.func.__name__)
+        if row is None or unknown:
             raise InputError(f"no operator stands for SymPy's {e.func.__name__} in {e}")
         args = [self.build(arg) for arg in e.args]
-        if name in ("max", "min"):
-            node = args[0]
-            for arg in args[1:]:
-                node = self.call(name, node, arg)
-            return node
-        if len(args) != OPERATORS[name].arity:
+        if row.arity == 2 < len(args):  # SymPy's Max and Min take any number
+            return functools.reduce(lambda a, b: self.call(row.name, a, b), args)
+        if len(args) != row.arity:
             raise InputError(f"SymPy's {e.func.__name__} with {len(args)} arguments in {e}")
-        return self.call(name, *args)
+        return self.call(row.name, *args)
 
     def step(self, e: sympy.Piecewise) -> Node:
         (value, condition), *others = e.args

@@ -1,44 +1,14 @@
-"""Pullbacks: how a gradient passes back through a kernel, added up in place.
-
-One for each of the commonest kernels, with torch's own formulas, so that infinities and
-nan come out as torch has them. All others ask autograd.
-"""
+"""Pullbacks of kernels: those of the operator table's rows, or what autograd says."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Sequence
 
 import torch
 
+from ...symbolic.operators import OPERATORS
+from ...symbolic.pullbacks import Ignored, Pullback, Sink
 from ..planning.graph import AFFINE, Kernel
-
-
-class Sink(Protocol):
-    """Where the gradient of an operand is added up: a tensor, or what sums into one."""
-
-    def add_(self, other: torch.Tensor, /) -> object:
-        """Add a tensor."""
-
-    def addcmul_(self, a: torch.Tensor, b: torch.Tensor, /, *, value: float = 1) -> object:
-        """Add ``value * a * b``."""
-
-    def addcdiv_(self, a: torch.Tensor, b: torch.Tensor, /, *, value: float = 1) -> object:
-        """Add ``value * a / b``."""
-
-
-class Ignored:
-    """The gradient of what needs none."""
-
-    def add_(self, other: torch.Tensor, /) -> None:
-        """Do nothing."""
-
-    def addcmul_(self, a: torch.Tensor, b: torch.Tensor, /, *, value: float = 1) -> None:
-        """Do nothing."""
-
-    def addcdiv_(self, a: torch.Tensor, b: torch.Tensor, /, *, value: float = 1) -> None:
-        """Do nothing."""
 
 
 class Summed:
@@ -61,29 +31,6 @@ class Summed:
         self.target.add_((a / b).sum(self.axis, keepdim=True), alpha=value)
 
 
-Pullback: TypeAlias = Callable[
-    [Sequence[Sink], torch.Tensor, torch.Tensor, Sequence[torch.Tensor]], None
-]
-"""Sinks of the operands, gradient of the result, the result, the operands."""
-
-
-def _multiply(
-    into: Sequence[Sink], g: torch.Tensor, y: torch.Tensor, args: Sequence[torch.Tensor]
-) -> None:
-    a, b = args
-    into[0].addcmul_(g, b)
-    into[1].addcmul_(g, a)
-
-
-def _divide(
-    into: Sequence[Sink], g: torch.Tensor, y: torch.Tensor, args: Sequence[torch.Tensor]
-) -> None:
-    _, b = args
-    into[0].addcdiv_(g, b)
-    if not isinstance(into[1], Ignored):
-        into[1].addcmul_(g, y / b, value=-1)
-
-
 def _affine(
     into: Sequence[Sink], g: torch.Tensor, y: torch.Tensor, args: Sequence[torch.Tensor]
 ) -> None:
@@ -93,97 +40,13 @@ def _affine(
     into[2].addcmul_(g, b)
 
 
-def _factor(factor: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Pullback:
-    """``g * factor(x, y)``."""
-
-    def pull(
-        into: Sequence[Sink], g: torch.Tensor, y: torch.Tensor, args: Sequence[torch.Tensor]
-    ) -> None:
-        into[0].addcmul_(g, factor(args[0], y))
-
-    return pull
-
-
-def _divisor(divisor: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Pullback:
-    """``g / divisor(x, y)``."""
-
-    def pull(
-        into: Sequence[Sink], g: torch.Tensor, y: torch.Tensor, args: Sequence[torch.Tensor]
-    ) -> None:
-        into[0].addcdiv_(g, divisor(args[0], y))
-
-    return pull
-
-
-def _extreme(loses: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Pullback:
-    """Of max or min: all to the argument that was taken, half to each of two equal ones.
-
-    Args:
-        loses: ``loses(a, b)``, where the first of two arguments is not taken.
-    """
-
-    def pull(
-        into: Sequence[Sink], g: torch.Tensor, y: torch.Tensor, args: Sequence[torch.Tensor]
-    ) -> None:
-        a, b = args
-        halved = torch.where(a == b, g / 2, g)
-        into[0].add_(halved.masked_fill(loses(a, b), 0))
-        into[1].add_(halved.masked_fill(loses(b, a), 0))
-
-    return pull
-
-
-def _power(
-    into: Sequence[Sink], g: torch.Tensor, y: torch.Tensor, args: Sequence[torch.Tensor]
-) -> None:
-    a, b = args
-    into[0].add_((g * (b * a.pow(b - 1))).masked_fill(b == 0, 0))
-    if not isinstance(into[1], Ignored):
-        into[1].addcmul_(g, (y * a.log()).masked_fill((a == 0) & (b >= 0), 0))
-
-
-def _angle(
-    into: Sequence[Sink], g: torch.Tensor, y: torch.Tensor, args: Sequence[torch.Tensor]
-) -> None:
-    a, b = args
-    squares = a * a + b * b
-    scaled = g * squares.reciprocal().masked_fill(squares == 0, 0)
-    into[0].addcmul_(scaled, b)
-    into[1].addcmul_(scaled, a, value=-1)
-
-
-_KNOWN: Mapping[str, Pullback] = {
-    "*": _multiply,
-    "/": _divide,
-    AFFINE.name: _affine,
-    "^": _power,
-    "atan2": _angle,
-    "max": _extreme(torch.lt),
-    "min": _extreme(torch.gt),
-    "sin": _factor(lambda x, y: torch.cos(x)),
-    "cos": _factor(lambda x, y: torch.sin(x).neg_()),
-    "tan": _factor(lambda x, y: 1 + y * y),
-    "sinh": _factor(lambda x, y: torch.cosh(x)),
-    "cosh": _factor(lambda x, y: torch.sinh(x)),
-    "tanh": _factor(lambda x, y: 1 - y * y),
-    "atan": _divisor(lambda x, y: x * x + 1),
-    "asinh": _factor(lambda x, y: (x * x + 1).rsqrt()),
-    "abs": _factor(lambda x, y: torch.sgn(x)),
-    "exp": _factor(lambda x, y: y),
-    "expm1": _factor(lambda x, y: y + 1),
-    "log": _divisor(lambda x, y: x),
-    "log1p": _divisor(lambda x, y: x + 1),
-    "sqrt": _divisor(lambda x, y: 2 * y),
-    "sigmoid": _factor(lambda x, y: (1 - y) * y),
-    "erf": _factor(lambda x, y: 2 / math.sqrt(math.pi) * torch.exp(-x * x)),
-}
-
-
 def pullback_of(kernel: Kernel) -> Pullback:
     """The pullback of a kernel that works elementwise."""
-    known = _KNOWN.get(kernel.name)
-    if known is not None:
-        return known
+    if kernel is AFFINE:
+        return _affine
+    row = OPERATORS.get(kernel.name)
+    if row is not None and row.pullback is not None:
+        return row.pullback
 
     def pull(
         into: Sequence[Sink], g: torch.Tensor, y: torch.Tensor, args: Sequence[torch.Tensor]

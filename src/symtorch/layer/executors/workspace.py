@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...symbolic.pullbacks import Ignored, Sink
 from ..planning.graph import LINEAR, LONG_SUMS
 from ..planning.placement import Placement, place_blocks
 from ..planning.program import Apply, Column, Gather, Operand, Program, Span
 from .arrays import bound_take, bound_to_arrays
 from .execution import Constants
-from .pullbacks import Ignored, Sink, Summed, pullback_of
+from .pullbacks import Summed, pullback_of
 
 TARGET_BYTES = 1 << 22
 """Of a workspace, about; more rows are done in several goes, so that caches serve."""

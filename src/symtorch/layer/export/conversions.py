@@ -1,7 +1,7 @@
 """Export: equations for use outside of PyTorch, or in its own exchange formats.
 
 All functions take a `SymbolicLayer`, a `Front` or the mapping of fronts that ``distill``
-returns. Nothing is printed by hand that SymPy's printers or torch's exporters print.
+returns. LaTeX is SymPy's, ONNX torch's; C is printed from the graph that the layer runs.
 """
 
 from __future__ import annotations

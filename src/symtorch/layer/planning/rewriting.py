@@ -21,9 +21,21 @@ def build_graph(
         trainable: whether constants are `Parameter` leaves, numbered left to right, or
             numbers, on which all that can be computed beforehand is.
     """
-    builder = Builder({name: Input(i) for i, name in enumerate(variables)}, trainable)
-    outputs = [builder.build(expression.root) for expression in expressions]
+    builder, outputs = _built(expressions, variables, trainable)
     return without_the_unused(share_sums(builder, outputs), outputs, len(variables))
+
+
+def plain_graph(expressions: Sequence[Expression], variables: Sequence[str]) -> Graph:
+    """Rewrite equations to one graph without matrix products, for who prints it."""
+    builder, outputs = _built(expressions, variables, False)
+    return without_the_unused(builder.nodes, outputs, len(variables))
+
+
+def _built(
+    expressions: Sequence[Expression], variables: Sequence[str], trainable: bool
+) -> tuple[Builder, list[int]]:
+    builder = Builder({name: Input(i) for i, name in enumerate(variables)}, trainable)
+    return builder, [builder.build(expression.root) for expression in expressions]
 
 
 def with_long_sums(graph: Graph) -> Graph:

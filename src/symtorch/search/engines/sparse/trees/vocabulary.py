@@ -15,22 +15,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from .....symbolic.operators import OPERATORS
 from .tree import LEAVES, Tree, const, is_number, num, walk
 
 MaybeTree = Tree | None
-
-PERIODIC_OR_GROWING = frozenset({"sin", "cos", "tan", "exp", "sinh", "cosh", "tanh", "log"})
-_UNDONE = frozenset(
-    {
-        ("exp", "log"),
-        ("log", "exp"),
-        ("sqrt", "square"),
-        ("square", "sqrt"),
-        ("abs", "square"),
-        ("inv", "/"),
-        ("neg", "-"),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -61,11 +49,12 @@ class Vocabulary:
     def allows_nesting(self, name: str, inner: Tree) -> bool:
         """Whether ``name`` applied to ``inner`` is worth a row: no double wrapping, no nested
         transcendentals."""
-        if inner[0] == name or (name, inner[0]) in _UNDONE:
+        row = OPERATORS.get(name)
+        if inner[0] == name or (row is not None and inner[0] in row.undoes):
             return False
-        return not (
-            name in PERIODIC_OR_GROWING and any(n[0] in PERIODIC_OR_GROWING for n in walk(inner))
-        )
+        if row is None or row.nesting is None:
+            return True
+        return all(_nesting(n[0]) != row.nesting for n in walk(inner))
 
     def evaluate_number(self, name: str, values: list[float]) -> float:
         """An operator on plain numbers."""
@@ -241,3 +230,8 @@ def _without_sign(tree: Tree) -> MaybeTree:
         inner: Tree = tree[1]
         return inner
     return None
+
+
+def _nesting(name: str) -> str | None:
+    row = OPERATORS.get(name)
+    return None if row is None else row.nesting
