@@ -13,7 +13,7 @@ from symtorch import Candidate, Expression, Front
 from symtorch.search import Problem, SearchOptions
 from symtorch.search.choosing import shortest_description
 from symtorch.search.evidence import EffectiveRows, Evidence, Surroundings
-from symtorch.search.registry import build_front
+from symtorch.search.judging import Judge
 
 LAW = "x/sqrt(1 - y**2)"
 WILD = "x/sqrt(1 - y**2) + 0.003*sin(5*x)*y + 0.002*cos(4*y)"
@@ -155,12 +155,8 @@ def test_a_front_carries_its_evidence_through_json() -> None:
     problem = Problem.split(X, X[:, 0] * X[:, 1] + 0.1 * torch.sin(9 * X[:, 0]), ["x", "y"])
     options = SearchOptions(unary_operators=["sin"])
     texts = ("x", "x*y", "x*y + 0.1*sin(9*x)")
-    front = build_front(
-        problem,
-        [Expression.parse(text, ["x", "y"]) for text in texts],
-        options,
-        options.complexity_rule(problem.names),
-    )
+    judge = Judge(problem, options, options.complexity_rule(problem.names))
+    front = judge.weighed(judge.front(judge.scores(map(Expression.parse, texts))))
     assert all(row.evidence.effective_rows > 1 for row in front)
     again = Front.from_json(front.to_json())
     assert again == front

@@ -253,11 +253,13 @@ class TestShown:
     def test_equations_are_a_table_like_pysrs(self, front):
         table = front.equations_
         assert [*table.columns] == [
-            *("complexity", "loss", "score", "equation", "sympy_format", "validation_loss"),
+            *("complexity", "loss", "score", "equation", "sympy_format"),
+            *("validation_loss", "r2"),
         ]
         assert table["complexity"].dtype == np.int64
         assert table["loss"].dtype == table["score"].dtype == np.float64
         assert table["validation_loss"].tolist() == [8.5, 2.2, 2.1, 0.012, 0.011]
+        assert table["r2"].isna().all()
         assert table["equation"].tolist() == [row.equation for row in ROWS]
         assert table["score"].tolist() == pytest.approx(SCORES, abs=1e-6)
         x, y = sympy.symbols("x y")
@@ -293,18 +295,18 @@ class TestShown:
             str(front)
             == front.table()
             == (
-                "  complexity        loss    held out    score  equation\n"
-                "           1           8         8.5    0.000  3\n"
-                "           3           2         2.2    0.693  2*x\n"
-                "           4         1.9         2.1    0.051  2*sin(x)\n"
-                ">          8        0.01       0.012    1.312  2*x + 0.5*sin(y)\n"
-                "          10       0.009       0.011    0.053  2*x + 0.5*sin(y) + 0.001"
+                "  complexity        loss    held out      R2    score  equation\n"
+                "           1           8         8.5       -    0.000  3\n"
+                "           3           2         2.2       -    0.693  2*x\n"
+                "           4         1.9         2.1       -    0.051  2*sin(x)\n"
+                ">          8        0.01       0.012       -    1.312  2*x + 0.5*sin(y)\n"
+                "          10       0.009       0.011       -    0.053  2*x + 0.5*sin(y) + 0.001"
             )
         )
 
     def test_table_of_one(self, front):
         assert front.table(complexity=3).splitlines()[1:] == [
-            "           3           2         2.2    0.693  2*x"
+            "           3           2         2.2       -    0.693  2*x"
         ]
 
 

@@ -30,6 +30,7 @@ ROOMS = [
     "search/engines/local",
     "search/engines/operon",
     "search/engines",
+    "search/floor",
     "layer/planning",
     "layer/executors",
     "layer",

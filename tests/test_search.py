@@ -15,6 +15,7 @@ from symtorch.search import (
     registry,
     search,
 )
+from symtorch.search.judging import Judge
 from symtorch.search.limits import keeps_constraints, within_limits
 from symtorch.symbolic.expression import ComplexityRule, Expression
 
@@ -114,13 +115,14 @@ def test_constant_target_needs_no_engine(own_registry):
     assert float(front[0].expression.constants[0]) == pytest.approx(0.1)
 
 
-# -- build_front ------------------------------------------------------------------------------
+# -- judging ------------------------------------------------------------------------------
 
 
 def front_of(problem: Problem, *texts: str, **options):
     chosen = SearchOptions(**options)
     rule = chosen.complexity_rule(problem.names)
-    return registry.build_front(problem, [Expression.parse(t) for t in texts], chosen, rule)
+    judge = Judge(problem, chosen, rule)
+    return judge.tidied(judge.front(judge.scores(map(Expression.parse, texts))))
 
 
 def test_front_is_sorted_and_losses_fall(problem):

@@ -49,3 +49,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+class PoorFitWarning(UserWarning):
+    """The chosen equations explain less than half of what an output does."""

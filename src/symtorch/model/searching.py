@@ -18,6 +18,7 @@ from ..recording.recording import Recording
 from ..search import Engine, Problem, Progress, SearchOptions, register_engine, search
 from ..search.front import Front
 from ..search.problem import Oracle
+from ..search.quality import warn_of_poor_fits
 from ..search.registry import SECONDS_PER_OUTPUT, check_honoured, engine_named
 
 joblib = LazyModule("joblib")
@@ -106,12 +107,15 @@ def distill_outputs(
             joblib.delayed(_search_elsewhere)(guest, problem, share, random_state)
             for problem in problems
         )
-        return dict(zip(dims, found, strict=True))
+        fronts = dict(zip(dims, found, strict=True))
+        warn_of_poor_fits(fronts, recording.block_name)
+        return fronts
     with _Reporter(progress, len(dims)) as reporter:
         fronts = {}
         for position, (dim, problem) in enumerate(zip(dims, problems, strict=True)):
             report = reporter.for_output(position, dim)
             fronts[dim] = _search_one(problem, share, engine, random_state, report)
+    warn_of_poor_fits(fronts, recording.block_name)
     return fronts
 
 

@@ -33,6 +33,10 @@ FORM_AND_BUDGET = frozenset(
 """Options that every engine here follows: what equations may look like, how long to look."""
 
 
+FOLLOWED_BY_ALL = frozenset({"timeout_in_seconds", "approximation_operators"})
+"""Options that `search` sees to itself, whatever the engine."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """What a search reports while it runs.

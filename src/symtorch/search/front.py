@@ -22,6 +22,7 @@ from ..symbolic.operators import Operator
 from ..symbolic.parsing import check_names, define_operator
 from .choosing import pysr_best, shortest_description
 from .evidence import ASSUMED, Evidence
+from .quality import footer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,6 +109,8 @@ class Front:
         candidates: sorted by complexity, losses falling.
         variables: the input columns, in order.
         loss_floor: losses below it differ by rounding only.
+        variance: of the output on the held-out rows; None where nobody measured it.
+        line_r2: R2 on held-out rows of a line in all inputs, however long, to compare with.
 
     Raises:
         InputError: no candidates, or not sorted; names that cannot be variables, or
@@ -117,6 +120,8 @@ class Front:
     candidates: tuple[Candidate, ...]
     variables: tuple[str, ...]
     loss_floor: float = 1e-300
+    variance: float | None = None
+    line_r2: float | None = None
 
     @classmethod
     def pareto(
@@ -125,6 +130,8 @@ class Front:
         *,
         variables: Sequence[str],
         loss_floor: float = 1e-300,
+        variance: float | None = None,
+        line_r2: float | None = None,
     ) -> Front:
         """Keep the candidates that no simpler or equally simple one matches.
 
@@ -147,7 +154,7 @@ class Front:
             holds = max(row.validation_loss, loss_floor) < max(last.validation_loss, loss_floor)
             if row.complexity > last.complexity and better and holds:
                 kept.append(row)
-        return cls(tuple(kept), check_names(variables), loss_floor)
+        return cls(tuple(kept), check_names(variables), loss_floor, variance, line_r2)
 
     def __post_init__(self) -> None:
         if not self.candidates:
@@ -192,9 +199,22 @@ class Front:
             scores.append(-math.log(ratio) / (row.complexity - previous.complexity))
         return scores
 
+    def r2_of(self, row: Candidate) -> float | None:
+        """Share of the output's variance on held-out rows that an equation explains.
+
+        1 is all of it, 0 what the mean would explain. None where the variance is not known or
+        lost in rounding.
+        """
+        if self.variance is None or self.variance <= self.loss_floor:
+            return None
+        return 1.0 - row.validation_loss / self.variance
+
     @property
     def equations_(self) -> pd.DataFrame:
-        """PySR's table: complexity, loss, score, equation, sympy_format; and validation_loss."""
+        """PySR's table, and ``validation_loss`` and ``r2``, both on held-out rows.
+
+        PySR's columns are complexity, loss, score, equation and sympy_format.
+        """
         return pd.DataFrame(
             {
                 "complexity": self.complexities,
@@ -205,6 +225,7 @@ class Front:
                     [row.sympy_format for row in self.candidates], dtype=object
                 ),
                 "validation_loss": [row.validation_loss for row in self.candidates],
+                "r2": pd.Series(map(self.r2_of, self.candidates), dtype=float),
             }
         )
 
@@ -310,7 +331,7 @@ class Front:
         Args:
             complexities: rows to show; None for all.
             digits: significant digits of the numbers.
-            columns: among equation, complexity, loss, validation_loss, score.
+            columns: among equation, complexity, loss, validation_loss, score, r2.
 
         Raises:
             InputError: a row or column that there is not.
@@ -326,6 +347,7 @@ class Front:
                     "loss": row.loss,
                     "validation_loss": row.validation_loss,
                     "score": scores[row.complexity],
+                    "r2": math.nan if (r2 := self.r2_of(row)) is None else r2,
                 }
                 for row in rows
             ],
@@ -336,6 +358,9 @@ class Front:
     def table(self, digits: int = 4, complexity: int | None = None) -> str:
         """The front as text for reading; ``>`` marks what `get_best` chooses.
 
+        R2 is the share of the variance on held-out rows. Where a line does as well as the
+        longest equation, the last line says so.
+
         Args:
             digits: significant digits of the numbers.
             complexity: only the equation of this complexity.
@@ -343,14 +368,18 @@ class Front:
         best = self.get_best()
         rows = [self.select(complexity)] if complexity is not None else self.candidates
         scores = dict(zip(self.complexities, self.scores, strict=True))
-        lines = [f"  {'complexity':>10}  {'loss':>10}  {'held out':>10}  {'score':>7}  equation"]
+        heads = f"{'complexity':>10}  {'loss':>10}  {'held out':>10}  {'R2':>6}  {'score':>7}"
+        lines = [f"  {heads}  equation"]
         for row in rows:
             note = "  (trained since)" if row.trained else ""
+            r2 = self.r2_of(row)
             lines.append(
                 f"{'>' if row is best else ' '} {row.complexity:>10}  {row.loss:>10.4g}  "
-                f"{row.validation_loss:>10.4g}  {scores[row.complexity]:>7.3f}  "
-                f"{row.expression.pretty(digits)}{note}"
+                f"{row.validation_loss:>10.4g}  {'-' if r2 is None else f'{r2:.3f}':>6}  "
+                f"{scores[row.complexity]:>7.3f}  {row.expression.pretty(digits)}{note}"
             )
+        if complexity is None and (note := footer(self)):
+            lines.append(f"  {note}")
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -398,6 +427,8 @@ class Front:
                 "variables": list(self.variables),
                 "operators": list(custom),
                 "loss_floor": self.loss_floor,
+                "variance": self.variance,
+                "line_r2": self.line_r2,
                 "rows": [
                     {
                         "equation": row.equation,
@@ -430,7 +461,10 @@ class Front:
                 raise InputError("saved front defines an operator twice")
             check_names(variables, custom)
             rows = tuple(_candidate(row, variables, custom) for row in _list(data["rows"]))
-            return cls(rows, variables, _number(data["loss_floor"]))
+            variance, line_r2 = (
+                None if data[key] is None else _number(data[key]) for key in ("variance", "line_r2")
+            )
+            return cls(rows, variables, _number(data["loss_floor"]), variance, line_r2)
         except InputError:
             raise
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:

@@ -17,7 +17,8 @@ def within_limits(expression: Expression, options: SearchOptions, rule: Complexi
     >>> within_limits(Expression.parse("tan(x)"), options, ComplexityRule())
     False
     """
-    allowed = {operator.name for operator in (*options.binary, *options.unary)}
+    rows = (*options.binary, *options.unary, *options.approximations)
+    allowed = {operator.name for operator in rows}
     if not {operator.name for operator in expression.operators} <= written_with(allowed):
         return False
     if options.maxdepth is not None and _depth(expression.root) > options.maxdepth:
@@ -77,14 +78,10 @@ def _arguments_fit(node: Call, options: SearchOptions, rule: ComplexityRule) -> 
 
 
 def _nesting_fits(node: Call, options: SearchOptions) -> bool:
-    for outer, inner_limits in options.nested_constraints.items():
-        if operator_named(outer, options.custom).name != node.operator.name:
-            continue
-        for inner, most in inner_limits.items():
-            name = operator_named(inner, options.custom).name
-            if max(_nesting(arg, name) for arg in node.args) > most:
-                return False
-    return True
+    limits = options.nesting.get(node.operator.name, {})
+    return all(
+        max(_nesting(arg, name) for arg in node.args) <= most for name, most in limits.items()
+    )
 
 
 def _nesting(node: Node, name: str) -> int:

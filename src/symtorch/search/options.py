@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from ..errors import InputError, UnsupportedTypeError, did_you_mean
@@ -15,6 +15,13 @@ from ..symbolic.operators import Operator, operator_named
 from ..symbolic.parsing import define_operator
 
 Limits = Mapping[str, int | tuple[int, int]]
+
+APPROXIMATIONS = ("max", "min", "greater", "tanh")
+"""Operators that readable approximations may use by default: ramps, steps, saturation."""
+
+WAVES = ("sin", "cos", "tan")
+"""Operators that stay out of each other's arguments by default. No textbook law needs one in
+another, and with a free frequency in each, two of them follow the noise of any table."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,10 @@ class SearchOptions:
         unary_operators: likewise, ``"inv(x) = 1/x"``. The defaults differ from the
             published ``inv, sin, exp``: with log, sqrt and square most textbook laws are
             within reach.
+        approximation_operators: what only readable approximations may use besides, where no
+            law is found: ramps, steps and saturation. None gives ``max``, ``min``, ``greater``
+            and ``tanh`` where the two lists above are left as they are, and nothing where
+            one of them is given.
         maxsize: largest complexity of an equation.
         maxdepth: deepest nesting; None for no limit but ``maxsize``.
         niterations: how much work; a search that finishes it ends before its timeout
@@ -48,7 +59,8 @@ class SearchOptions:
         complexity_of_variables: what a variable counts: one number, or one per column.
         constraints: largest complexity of an operator's arguments, ``{"sin": 5}`` or
             ``{"^": (-1, 3)}``; -1 is no limit.
-        nested_constraints: how deep operators may nest, ``{"sin": {"sin": 0}}``.
+        nested_constraints: how deep operators may nest, ``{"sin": {"sin": 0}}``. None keeps
+            sin, cos and tan out of each other's arguments; ``{}`` is no limit.
         select_k_features: keep only the k inputs that matter most.
         batching: judge candidates on random batches (evolutionary engines on many rows).
         batch_size: rows of a batch.
@@ -56,6 +68,7 @@ class SearchOptions:
 
     binary_operators: tuple[str, ...] = ("+", "-", "*", "/")
     unary_operators: tuple[str, ...] = ("inv", "square", "sqrt", "exp", "log", "sin", "cos")
+    approximation_operators: tuple[str, ...] | None = None
     maxsize: int = 30
     maxdepth: int | None = None
     niterations: int | None = None
@@ -67,7 +80,7 @@ class SearchOptions:
     complexity_of_constants: int = 1
     complexity_of_variables: int | tuple[int, ...] = 1
     constraints: Limits = field(default_factory=dict)
-    nested_constraints: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    nested_constraints: Mapping[str, Mapping[str, int]] | None = None
     select_k_features: int | None = None
     batching: bool = False
     batch_size: int = 50
@@ -86,8 +99,8 @@ class SearchOptions:
         for name in given:
             if name not in known:
                 raise InputError(f"unknown search parameter '{name}'{did_you_mean(name, known)}")
-        for name in ("binary_operators", "unary_operators"):
-            if name in given:
+        for name in ("binary_operators", "unary_operators", "approximation_operators"):
+            if given.get(name) is not None:
                 given[name] = _names(name, given[name])
         if isinstance(given.get("complexity_of_variables"), Sequence):
             given["complexity_of_variables"] = tuple(given["complexity_of_variables"])
@@ -99,8 +112,9 @@ class SearchOptions:
         _check_arity("unary_operators", self.unary, 1)
         if not operators:
             raise InputError("no operators: give binary_operators or unary_operators")
+        operators |= {operator.name: operator for operator in self.approximations}
         for name in ("complexity_of_operators", "constraints", "nested_constraints"):
-            for key in getattr(self, name):
+            for key in getattr(self, name) or ():
                 if operator_named(key, self.custom).name not in operators:
                     raise InputError(
                         f"{name} names '{key}', which is not among the search's operators: "
@@ -118,20 +132,57 @@ class SearchOptions:
         if self.parsimony < 0:
             raise InputError(f"parsimony must not be negative; got {self.parsimony}")
 
-    @property
+    @cached_property
     def binary(self) -> tuple[Operator, ...]:
         """The binary operators as rows of the table."""
         return tuple(_operator(text) for text in self.binary_operators)
 
-    @property
+    @cached_property
     def unary(self) -> tuple[Operator, ...]:
         """The unary operators as rows of the table."""
         return tuple(_operator(text) for text in self.unary_operators)
 
-    @property
+    @cached_property
+    def approximations(self) -> tuple[Operator, ...]:
+        """The operators that only readable approximations may use, as rows of the table."""
+        names = self.approximation_operators
+        if names is None:
+            given = (self.binary_operators, self.unary_operators)
+            usual = given == (SearchOptions.binary_operators, SearchOptions.unary_operators)
+            names = APPROXIMATIONS if usual else ()
+        return tuple(_operator(text) for text in names)
+
+    @cached_property
+    def nesting(self) -> Mapping[str, Mapping[str, int]]:
+        """The ``nested_constraints`` in force, by the operators' names in the table."""
+        if self.nested_constraints is None:
+            waves = [operator.name for operator in self.unary if operator.name in WAVES]
+            return {outer: dict.fromkeys(waves, 0) for outer in waves}
+        return {
+            operator_named(outer, self.custom).name: {
+                operator_named(inner, self.custom).name: most for inner, most in limits.items()
+            }
+            for outer, limits in self.nested_constraints.items()
+        }
+
+    def widened(self) -> SearchOptions:
+        """The options with the approximations' operators among the others.
+
+        >>> SearchOptions().widened().unary_operators[-1]
+        'tanh'
+        """
+        return self.replace(
+            binary_operators=_texts((*self.binary, *self.approximations), 2),
+            unary_operators=_texts((*self.unary, *self.approximations), 1),
+            approximation_operators=(),
+            nested_constraints=self.nesting,
+        )
+
+    @cached_property
     def custom(self) -> Mapping[str, Operator]:
         """The operators the user defined, by name."""
-        return {op.name: op for op in (*self.binary, *self.unary) if op.definition is not None}
+        rows = (*self.binary, *self.unary, *self.approximations)
+        return {op.name: op for op in rows if op.definition is not None}
 
     def complexity_rule(self, names: Sequence[str]) -> ComplexityRule:
         """How equations over these input columns are counted.
@@ -173,6 +224,12 @@ def _names(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, Sequence) or not all(isinstance(item, str) for item in value):
         raise UnsupportedTypeError(f"{name} must be a list of names; got {value!r}")
     return tuple(dict.fromkeys(value))
+
+
+def _texts(operators: Sequence[Operator], arity: int) -> tuple[str, ...]:
+    """What a user types for those of the operators that take so many arguments."""
+    chosen = [operator for operator in operators if operator.arity == arity]
+    return tuple(dict.fromkeys(operator.definition or operator.name for operator in chosen))
 
 
 @cache

@@ -30,6 +30,12 @@ class Sample:
         """The rows with these indices."""
         return Sample(self.X[rows], self.y[rows], self.weights[rows])
 
+    @property
+    def variance(self) -> float:
+        """Weighted variance of ``y``."""
+        share = self.weights / self.weights.sum()
+        return float(share @ (self.y - share @ self.y).square())
+
     def loss(self, prediction: torch.Tensor) -> float:
         """Weighted mean squared error; inf where the prediction is not finite."""
         squared = self.weights * (prediction - self.y) ** 2
@@ -127,7 +133,10 @@ class Problem:
 
     def predict(self, expression: Expression, sample: Sample) -> torch.Tensor:
         """Evaluate a candidate on the rows of a sample: [rows]."""
-        columns = {name: sample.X[:, i] for i, name in enumerate(self.names)}
+        # Thousands of columns need not be touched for the two that an equation reads; a
+        # constant takes its shape from the first.
+        used = set(expression.variables) or {self.names[0]}
+        columns = {name: sample.X[:, i] for i, name in enumerate(self.names) if name in used}
         return expression(columns)
 
     def select(self, columns: Sequence[int]) -> Problem:

@@ -11,12 +11,10 @@ import torch
 
 from ..errors import EngineUnavailableError, InputError, did_you_mean
 from ..recording.contexts import threads
-from ..symbolic.expression import ComplexityRule, Expression
-from ..symbolic.nodes import Constant
-from .engine import Budget, Engine, Progress, SearchRun
-from .evidence import EffectiveRows, Evidence, Surroundings
-from .front import Candidate, Front
-from .limits import within_limits
+from ..symbolic.expression import Expression
+from .engine import FOLLOWED_BY_ALL, Budget, Engine, Progress, SearchRun
+from .front import Front
+from .judging import Floor, Judge, mean_of
 from .options import SearchOptions
 from .problem import Problem
 
@@ -123,82 +121,22 @@ def search(
     guest = engine_named(engine)
     check_honoured(guest, options)
     rule = options.complexity_rule(problem.names)
-    # A constant target has one explanation; engines are spared the division by its spread.
-    candidates: Sequence[Expression] = ()
+    judge = Judge(problem, options, rule)
     budget = Budget(options.timeout_in_seconds or SECONDS_PER_OUTPUT)
-    if not _is_constant(problem):
-        run = SearchRun(random_state, budget, progress or (lambda _: None))
-        with threads(1):
-            candidates = guest.search(problem, options, run)
-    mean = float((problem.train.weights * problem.train.y).sum() / problem.train.weights.sum())
+    # A constant target has one explanation; engines are spared the division by its spread.
+    if _is_constant(problem):
+        return judge.weighed(judge.front(judge.scores([mean_of(problem)])))
+    run = SearchRun(random_state, budget, progress or (lambda _: None))
+    candidates: Sequence[Expression] = ()
+    with threads(1):
+        floor = _floor(judge, run)
+        if not run.interrupted:
+            seeds = [row.expression for row in floor.rows[1:]]
+            candidates = guest.search(problem, options, replace(run, seeds=seeds))
     # Engines may use all of their time; writing the equations gets a little more.
     late = budget.seconds * (1 + TIDYING) + TIDYING
-    return build_front(
-        problem,
-        [Expression(Constant(mean)), *candidates],
-        options,
-        rule,
-        stop=lambda: budget.spent() > late,
-    )
-
-
-def build_front(
-    problem: Problem,
-    candidates: Sequence[Expression],
-    options: SearchOptions,
-    rule: ComplexityRule,
-    stop: Callable[[], bool] = lambda: False,
-) -> Front:
-    """Score candidates on both halves of a problem and keep the Pareto-optimal ones.
-
-    These are then written in their shortest and most usual form, until ``stop`` says that time
-    is up; the others stay as they were found.
-    """
-
-    def scored(expression: Expression) -> Candidate | None:
-        complexity = rule.of(expression)
-        if complexity > max(options.maxsize, 1) or not within_limits(expression, options, rule):
-            return None
-        loss = problem.train.loss(problem.predict(expression, problem.train))
-        validation = problem.validation.loss(problem.predict(expression, problem.validation))
-        return Candidate(expression, complexity, loss, validation)
-
-    def tidied(row: Candidate) -> Candidate:
-        if stop():
-            return row
-        shortest = row.expression.simplify(rule, operators=operators)
-        if shortest == row.expression:
-            return row
-        tidy = scored(shortest)
-        same = tidy is not None and all(
-            after <= before * (1 + 1e-9) + problem.loss_floor
-            for before, after in (
-                (row.loss, tidy.loss),
-                (row.validation_loss, tidy.validation_loss),
-            )
-        )
-        return tidy if same and tidy is not None else row
-
-    operators = [operator.name for operator in (*options.binary, *options.unary)]
-    rows = [row for row in map(scored, dict.fromkeys(candidates)) if row is not None]
-    front = Front.pareto(rows, variables=problem.names, loss_floor=problem.loss_floor)
-    front = Front.pareto(map(tidied, front), variables=problem.names, loss_floor=problem.loss_floor)
-    return with_evidence(front, problem)
-
-
-def with_evidence(front: Front, problem: Problem) -> Front:
-    """The front with what all rows of a problem say about each of its equations."""
-    X = torch.cat([problem.train.X, problem.validation.X])
-    y = torch.cat([problem.train.y, problem.validation.y])
-    columns = {name: X[:, i] for i, name in enumerate(problem.names)}
-    effective_rows, surroundings = EffectiveRows(X), Surroundings(problem)
-
-    def weighed(row: Candidate) -> Candidate:
-        residual = row.expression(columns) - y
-        finite = surroundings.allow(row.expression)
-        return replace(row, evidence=Evidence(effective_rows(residual), finite))
-
-    return replace(front, candidates=tuple(map(weighed, front)))
+    front = judge.front([*judge.scores(candidates), *floor.rows], floor.line_r2)
+    return judge.weighed(judge.tidied(front, keep=floor.rows, stop=lambda: budget.spent() > late))
 
 
 def check_honoured(engine: Engine, options: SearchOptions) -> None:
@@ -207,12 +145,18 @@ def check_honoured(engine: Engine, options: SearchOptions) -> None:
     Raises:
         InputError: names the option and the engines that follow it.
     """
-    for name in sorted(options.changed() - engine.honours - {"timeout_in_seconds"}):
+    for name in sorted(options.changed() - engine.honours - FOLLOWED_BY_ALL):
         able = [other for other in _ENGINES if name in _load(other).honours]
         raise InputError(
             f"engine '{engine.name}' cannot honour '{name}'; "
             f"engines that can: {', '.join(able) or 'none'}"
         )
+
+
+def _floor(judge: Judge, run: SearchRun) -> Floor:
+    # Imported when called, for it is made of parts of the engines.
+    module = importlib.import_module("symtorch.search.floor")
+    return cast(Floor, module.readable_floor(judge, run))
 
 
 def _load(name: str) -> Engine:

@@ -12,6 +12,7 @@ COLUMNS: Mapping[str, str] = {
     "loss": "Loss",
     "validation_loss": "Held out",
     "score": "Score",
+    "r2": "$R^2$",
 }
 """What a table can show, and the headings."""
 

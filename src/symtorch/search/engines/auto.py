@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ...errors import InputError
 from ...symbolic.expression import Expression
-from ..engine import Budget, Engine, SearchRun
+from ..engine import FOLLOWED_BY_ALL, Budget, Engine, SearchRun
 from ..options import SearchOptions
 from ..problem import Problem
 from .operon.engine import OperonEngine
@@ -45,7 +45,7 @@ class AutoEngine:
         Raises:
             InputError: no single engine follows all the options asked for.
         """
-        asked = options.changed() - {"timeout_in_seconds"}
+        asked = options.changed() - FOLLOWED_BY_ALL
         able = [member for member in self._members if asked <= member.honours]
         if not able:
             raise InputError(f"no single engine honours all of {sorted(asked)}")

@@ -138,7 +138,7 @@ def regressor_arguments(options: SearchOptions, problem: Problem, run: SearchRun
         "constraints": {named(name): limit for name, limit in options.constraints.items()},
         "nested_constraints": {
             named(outer): {named(inner): most for inner, most in limits.items()}
-            for outer, limits in options.nested_constraints.items()
+            for outer, limits in options.nesting.items()
         },
         "guesses": [_numbered(seed, problem.names) for seed in run.seeds],
     }

@@ -87,7 +87,7 @@ class LocalEngine:
         generator = torch.Generator().manual_seed(run.random_state)
         rows = torch.randperm(len(problem.train), generator=generator)[:ROWS].sort().values
         frame = Frame(problem, problem.train.take(rows.to(problem.train.y.device)), self.anchor)
-        inputs = _inputs(problem, frame, options)
+        inputs = varying_inputs(frame, options)
         if not inputs:
             return
         pool = Pool(frame, [term for column in inputs for term in column.terms()])
@@ -104,14 +104,13 @@ class LocalEngine:
             yield 1.0, frame.equation(law)
 
 
-def _inputs(problem: Problem, frame: Frame, options: SearchOptions) -> list[Input]:
-    """The input columns that vary."""
+def varying_inputs(frame: Frame, options: SearchOptions) -> list[Input]:
+    """The input columns that vary, as terms are made of them."""
     allowed = written_with({op.name for op in (*options.binary, *options.unary)})
     spread = np.sqrt(frame.weights @ np.square(frame.table - frame.center))
     return [
         Input(i, name, frame.table[:, i], float(frame.center[i]), float(spread[i]), allowed)
-        for i, name in enumerate(problem.names)
-        if np.ptp(frame.table[:, i]) > 0 and spread[i] > 1e-12 * abs(frame.center[i])
+        for i, name in frame.varying()
     ]
 
 

@@ -63,6 +63,12 @@ class Frame:
         self.target: Array = (y - self.level) * self.root
         self._columns = {name: rows[:, i] for i, name in enumerate(problem.names)}
 
+    def varying(self) -> list[tuple[int, str]]:
+        """Positions and names of the columns that are not constant but for rounding."""
+        spread = np.sqrt(self.weights @ np.square(self.table - self.center))
+        moves = (np.ptp(self.table, axis=0) > 0) & (spread > 1e-12 * np.abs(self.center))
+        return [(i, name) for i, name in enumerate(self._columns) if moves[i]]
+
     def values(self, nodes: Sequence[Node]) -> Array:
         """What trees are on the rows, and in the last row at the anchor: [rows (+ 1), nodes]."""
         with np.errstate(all="ignore"):

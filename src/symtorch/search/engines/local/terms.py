@@ -25,6 +25,10 @@ TUNED_KNOTS = 48
 """Thresholds tried around the knot of a step that was chosen."""
 
 
+TUNED_HINGES = 11
+"""Knots tried around that of a hinge that was chosen."""
+
+
 @dataclass(frozen=True)
 class Term:
     """A piece of a sum.
@@ -73,7 +77,7 @@ class Input:
     allowed: Collection[str]
 
     def terms(self) -> Iterator[Term]:
-        """A line, a square, and steps and ramps at several places."""
+        """A line, a square, and steps, hinges and ramps at several places."""
         variable = Variable(self.name)
         deviation = self._minus(self.center)
         yield Term(variable, (self.position,), deviation)
@@ -91,6 +95,7 @@ class Input:
             return
         knots = np.unique(np.quantile(self.values, np.linspace(0, 1, KNOTS + 2)[1:-1]))
         yield from self._steps(knots)
+        yield from self._hinges(knots)
         for knot in knots:
             for width in WIDTHS:
                 yield from self._ramp(float(knot), width * self.scale)
@@ -125,6 +130,26 @@ class Input:
         between = (inside[1:] + inside[:-1]) / 2
         picked = np.unique(np.linspace(0, max(len(between) - 1, 0), TUNED_KNOTS).astype(int))
         return [self._step(float(between[i])) for i in picked if i < len(between)]
+
+    def _hinges(self, knots: Array) -> Iterator[Term]:
+        """Lines that begin or end at a knot, ``max(x, t)``, as in MARS."""
+        edges = [float(self.values.min()), *knots.tolist(), float(self.values.max())]
+        for low, knot, high in zip(edges, edges[1:], edges[2:], strict=False):
+            yield from self._hinge(knot, partial(self._hinges_between, low, high))
+
+    def _hinge(self, knot: float, nearby: Callable[[], list[Term]] = list) -> Iterator[Term]:
+        difference = self._minus(knot)
+        for name in ("max", "min"):
+            if name in self.allowed and difference is not None:
+                limit = Constant(rounded(knot, self.scale))
+                node = Call(OPERATORS[name], (Variable(self.name), limit))
+                # In a product the flat side has to be 0, so that the product ends there too.
+                factor = Call(OPERATORS[name], (difference, Constant(0.0)))
+                yield Term(node, (self.position,), factor, nearby)
+
+    def _hinges_between(self, low: float, high: float) -> list[Term]:
+        knots = np.linspace(low, high, TUNED_HINGES + 2)[1:-1]
+        return [term for knot in knots for term in self._hinge(float(knot))]
 
     def _ramp(self, knot: float, width: float, tune: bool = True) -> Iterator[Term]:
         difference = self._minus(knot)

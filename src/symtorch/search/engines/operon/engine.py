@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -200,6 +201,7 @@ class _Population:
             config, problem, trees, constants, offspring, reinserter, sorter
         )
         self._random = pyoperon.RandomGenerator(seed)
+        self._keeps = partial(keeps_constraints, options=options, rule=rule)
         self._started = False
         self._alive = (
             data, problem, primitives, creator, constants, trees, dispatch, error, objectives,
@@ -217,7 +219,9 @@ class _Population:
             tree = individual.Genotype
             error = individual.GetFitness(0)
             if error < archive.get(tree.Length, (_WORST, None))[0]:
-                archive[tree.Length] = error, to_tree(tree.Nodes, self.columns)
+                root = to_tree(tree.Nodes, self.columns)
+                if self._keeps(root):
+                    archive[tree.Length] = error, root
 
 
 _COUNTING = frozenset(
@@ -310,7 +314,8 @@ def _evolve(
                 begun = time.monotonic()
                 population.step(archives[-1])
                 slowest = max(slowest, time.monotonic() - begun)
-                best = min(error for archive in archives for error, _ in archive.values())
+                errors = [error for archive in archives for error, _ in archive.values()]
+                best = min(errors, default=_WORST)
                 done = (number * generations + generation + 1) / (populations * generations)
                 run.progress(
                     Progress(
