@@ -525,6 +525,8 @@ class Bomb:
         {"row_index": torch.full((20,), 99)},
         {"row_index": torch.full((20,), -1)},
         {"rows_seen": "many"},
+        {"dtype": "complex64"},
+        {"dtype": None},
         {"layout": "{}"},
         {"layout": 5},
         {"block_name": Bomb()},

@@ -13,18 +13,12 @@ from torch import nn
 
 from symtorch.errors import InputError, UnsupportedTypeError
 from symtorch.recording.adapters.calls import named_arguments
+from symtorch.recording.adapters.layout import Layout
+from symtorch.recording.adapters.output import OutputLayout
+from symtorch.recording.adapters.registry import plan_inputs
+from symtorch.recording.adapters.request import LayoutRequest
+from symtorch.recording.adapters.tensors import TensorInputs
 from symtorch.recording.adapters.values import as_tensor
-from symtorch.recording.layout import (
-    InputLayout,
-    Layout,
-    LayoutRequest,
-    OutputLayout,
-    plan_inputs,
-    plan_output,
-    read_inputs,
-    read_output,
-    write_output,
-)
 
 Pair = namedtuple("Pair", "value, state")
 
@@ -33,9 +27,9 @@ def seen(arguments, returned, /, **request):
     """The layout that a first call gives, and the tables of that call."""
     asked = LayoutRequest(**request)
     inputs = plan_inputs(arguments, asked, None, "mlp")
-    table, lead = read_inputs(inputs, arguments, "mlp")
-    layout = Layout(inputs, plan_output(returned, lead, inputs, asked, table.dtype, "mlp"))
-    return layout, table, lead, read_output(layout, returned, "mlp")
+    rows = inputs.read(arguments, "mlp")
+    layout = Layout(inputs, OutputLayout.plan(returned, rows, inputs, asked, "mlp"))
+    return layout, rows, layout.read_output(returned, rows, "mlp")
 
 
 # ---------------------------------------------------------------- names of arguments
@@ -65,16 +59,15 @@ def test_without_a_signature_arguments_are_numbered():
 @pytest.mark.parametrize(
     ("layout", "names"),
     [
-        (InputLayout(("x",), (3,), -1), ("x0", "x1", "x2")),
-        (InputLayout(("input",), (1,), 1), ("x0",)),
-        (InputLayout(("u", "v"), (2, 1), -1), ("u_0", "u_1", "v_0")),
-        (InputLayout(("a", "b"), (1, 1), None), ("a", "b")),
-        (InputLayout(("a",), (1,), None), ("a",)),
+        (TensorInputs(("x",), (3,), -1), ("x0", "x1", "x2")),
+        (TensorInputs(("input",), (1,), 1), ("x0",)),
+        (TensorInputs(("u", "v"), (2, 1), -1), ("u_0", "u_1", "v_0")),
+        (TensorInputs(("a", "b"), (1, 1), None), ("a", "b")),
+        (TensorInputs(("a",), (1,), None), ("a",)),
     ],
 )
 def test_names_of_the_columns(layout, names):
     assert layout.names == names
-    assert layout.count == len(names)
 
 
 # ---------------------------------------------------------------- reading and writing
@@ -101,9 +94,9 @@ SHAPES = {
 @pytest.mark.parametrize(("inputs", "outputs", "axis"), SHAPES.values(), ids=SHAPES)
 def test_what_is_read_is_written_back(inputs, outputs, axis):
     x, y = randn(*inputs), randn(*outputs, seed=1)
-    layout, table, lead, columns = seen({"x": x}, y, feature_dim=axis)
-    assert len(table) == len(columns) == lead.numel()
-    written = write_output(layout, columns, lead, None)
+    layout, rows, columns = seen({"x": x}, y, feature_dim=axis)
+    assert len(rows.values) == len(columns) == rows.lead.numel()
+    written = layout.write(columns, rows, None)
     assert written.shape == y.shape
     assert written.is_contiguous()
     assert torch.equal(written, y)
@@ -111,34 +104,34 @@ def test_what_is_read_is_written_back(inputs, outputs, axis):
 
 def test_channels_first_rows_are_pixels():
     x = randn(2, 3, 4, 5)
-    _, table, _, columns = seen({"x": x}, x * 2, feature_dim=1)
+    _, rows, columns = seen({"x": x}, x * 2, feature_dim=1)
     by_hand = [x[b, :, h, w] for b in range(2) for h in range(4) for w in range(5)]
-    assert torch.equal(table, torch.stack(by_hand))
+    assert torch.equal(rows.values, torch.stack(by_hand))
     assert torch.equal(columns, 2 * torch.stack(by_hand))
 
 
 def test_tokens_of_all_texts_are_rows():
     x = randn(2, 5, 3)
-    assert torch.equal(seen({"x": x}, x)[1], torch.cat([x[0], x[1]]))
+    assert torch.equal(seen({"x": x}, x)[1].values, torch.cat([x[0], x[1]]))
 
 
 def test_several_inputs_are_concatenated():
     u, v = randn(6, 2), randn(6, 1, seed=1)
-    layout, table, _, _ = seen({"u": u, "v": v}, randn(6, 1))
+    layout, rows, _ = seen({"u": u, "v": v}, randn(6, 1))
     assert layout.inputs.names == ("u_0", "u_1", "v_0")
-    assert torch.equal(table, torch.cat([u, v], -1))
+    assert torch.equal(rows.values, torch.cat([u, v], -1))
 
 
 def test_inputs_broadcast_as_in_an_edge_network():
     u, v = randn(2, 4, 1, 3), randn(2, 1, 4, 3, seed=1)
-    _, table, lead, _ = seen({"u": u, "v": v}, randn(2, 4, 4, 1))
+    _, (table, lead), _ = seen({"u": u, "v": v}, randn(2, 4, 4, 1))
     assert lead == (2, 4, 4)
     assert torch.equal(table.reshape(2, 4, 4, 6)[1, 2, 3], torch.cat([u[1, 2, 0], v[1, 0, 3]]))
 
 
 def test_inputs_of_several_types_are_promoted():
     arguments = {"a": randn(3, 1).half(), "b": torch.arange(3)[:, None], "c": randn(3, 1).double()}
-    assert seen(arguments, randn(3, 1))[1].dtype == torch.float64
+    assert seen(arguments, randn(3, 1))[1].values.dtype == torch.float64
 
 
 def test_masks_and_single_numbers_are_settings_and_no_columns():
@@ -167,8 +160,9 @@ def test_inputs_can_be_chosen():
     ],
 )
 def test_the_chosen_part_of_an_output_is_replaced_in_a_copy(output, path):
-    layout, _, lead, columns = seen({"x": randn(4, 3)}, output, output=path)
-    new = write_output(layout, columns + 1, lead, output)
+    layout, rows, columns = seen({"x": randn(4, 3)}, output, output=path)
+    assert layout.needs_block(rows)
+    new = layout.write(columns + 1, rows, output)
     assert type(new) is type(output)
     assert new is not output
     assert torch.equal(new[path], output[path] + 1)
@@ -194,8 +188,8 @@ def test_arrays_and_frames_are_tables_too(value, dtype):
 
 def test_a_numpy_block_answers_in_numpy():
     x = np.ones((4, 2))
-    layout, _, lead, columns = seen({"x": x}, x.sum(1))
-    written = write_output(layout, columns, lead, None)
+    layout, rows, columns = seen({"x": x}, x.sum(1))
+    written = layout.write(columns, rows, None)
     assert isinstance(written, np.ndarray)
     assert written.dtype == np.float64
     assert np.array_equal(written, x.sum(1))
@@ -213,10 +207,10 @@ def test_a_numpy_block_answers_in_numpy():
 )
 def test_an_output_type_of_its_own_is_remembered(input_dtype, output_dtype, stored):
     x, y = torch.ones(3, 2, dtype=input_dtype), torch.ones(3, 1, dtype=output_dtype)
-    layout, _, lead, columns = seen({"x": x}, y)
+    layout, rows, columns = seen({"x": x}, y)
     assert layout.output.dtype == stored
     if stored:
-        assert write_output(layout, columns.to(torch.float32), lead, None).dtype == output_dtype
+        assert layout.write(columns.to(torch.float32), rows, None).dtype == output_dtype
 
 
 # ---------------------------------------------------------------- what cannot be read
@@ -274,13 +268,13 @@ def test_a_batch_norm_on_a_table_is_clear():
 )
 def test_a_later_call_of_another_shape_is_explained(arguments, text):
     with pytest.raises(InputError, match=f"block 'mlp'.*{text}"):
-        read_inputs(InputLayout(("x",), (3,), -1), arguments, "mlp")
+        TensorInputs(("x",), (3,), -1).read(arguments, "mlp")
 
 
 def test_a_later_output_of_another_width_is_explained():
-    layout = seen({"x": X}, randn(4, 2))[0]
+    layout, rows, _ = seen({"x": X}, randn(4, 2))
     with pytest.raises(InputError, match="returned 5 outputs; 2 before"):
-        read_output(layout, randn(4, 5), "mlp")
+        layout.read_output(randn(4, 5), rows, "mlp")
 
 
 @pytest.mark.parametrize("value", [np.array(["a"]), np.array([1j]), np.array([None])])
@@ -296,12 +290,12 @@ def test_what_is_no_number_is_refused(value):
 @pytest.mark.parametrize("axis", [None, -1, 1])
 def test_json_round_trip(axis, path):
     layout = Layout(
-        InputLayout(("u", "v"), (2, 1), axis), OutputLayout(path, 3, False, "torch", "float16")
+        TensorInputs(("u", "v"), (2, 1), axis), OutputLayout(path, 3, -1, "torch", "float16")
     )
     assert Layout.from_json(layout.to_json()) == layout
 
 
-GOOD = Layout(InputLayout(("x",), (2,), -1), OutputLayout(None, 3, False, "torch", None)).to_json()
+GOOD = Layout(TensorInputs(("x",), (2,), -1), OutputLayout(None, 3, -1, "torch", None)).to_json()
 
 
 def spoiled(side, key, value):
@@ -330,7 +324,11 @@ def spoiled(side, key, value):
         spoiled("output", "width", -1),
         spoiled("output", "width", "3"),
         spoiled("output", "path", ["a"]),
-        spoiled("output", "squeezed", 1),
+        spoiled("output", "axis", None),
+        spoiled("output", "axis", "last"),
+        spoiled("inputs", "adapter", "os:system"),
+        spoiled("inputs", "adapter", ["tensors"]),
+        spoiled("inputs", "extra", 1),
         spoiled("output", "kind", "jax"),
         spoiled("output", "dtype", "complex64"),
         spoiled("output", "dtype", ["float32"]),

@@ -12,9 +12,11 @@ from torch import nn
 
 from ..errors import InputError
 from ..lazy import LazyModule
+from ..recording.adapters.layout import Layout
+from ..recording.adapters.protocol import Rows
+from ..recording.adapters.request import LayoutRequest
 from ..recording.batches import Data, batches_of, check_repeatable, hold_out
 from ..recording.hooks import BlockHook
-from ..recording.layout import Layout, LayoutRequest, read_inputs, write_output
 from ..recording.lookup import find_blocks
 from ..recording.moments import MomentReservoir
 from ..recording.recorder import Recorder, run_recorders
@@ -241,13 +243,12 @@ class _StandIn:
     def replacing(self, block: nn.Module) -> AbstractContextManager[None]:
         """The block gives this one's output inside; it still runs, for what else it does."""
 
-        def enter(arguments: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Size]:
-            table, lead = read_inputs(self._layout.inputs, arguments, self._name)
-            return self._compute(table), lead
+        def enter(arguments: Mapping[str, Any]) -> tuple[torch.Tensor, Rows]:
+            rows = self._layout.read(arguments, self._name)
+            return self._compute(rows.values), rows
 
-        def leave(answer: tuple[torch.Tensor, torch.Size], output: Any) -> Any:
-            values, lead = answer
-            return write_output(self._layout, values, lead, output)
+        def leave(answer: tuple[torch.Tensor, Rows], output: Any) -> Any:
+            return self._layout.write(*answer, output)
 
         return BlockHook(block, self._name, enter, leave).attached()
 

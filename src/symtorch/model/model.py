@@ -16,11 +16,12 @@ from ..errors import StateError, SymTorchError, UnsupportedTypeError
 from ..pruning.mask import PruningMask
 from ..pruning.schedule import PruningSchedule
 from ..recording.adapters.calls import signature_of
+from ..recording.adapters.layout import Layout
+from ..recording.adapters.request import FeatureDim, LayoutRequest
 from ..recording.batches import Data
 from ..recording.features import Features, Transform
-from ..recording.layout import FeatureDim, Layout, LayoutRequest
 from ..recording.lookup import FunctionBlock
-from ..recording.query import oracle_for
+from ..recording.query import oracles_for
 from ..recording.recorder import Recorder, run_recorders
 from ..recording.recording import Recording
 from ..reduction import Coordinates, Reduction, describe, record_reduced
@@ -282,9 +283,7 @@ class SymbolicModel(nn.Module):
                 weights=weights,
                 engine=engine,
                 options=options,
-                oracle_of=lambda dim: (
-                    oracle_for(self._module, recording, dim) if reduction is None else None
-                ),
+                oracles=oracles_for(self._module, recording) if reduction is None else {},
                 validation_fraction=validation_fraction,
                 random_state=random_state,
                 n_jobs=n_jobs,

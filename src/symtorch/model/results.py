@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import InputError, StateError
+from ..recording.adapters.layout import Layout
 from ..recording.dims import as_list, is_number
 from ..recording.features import Features, Transform
-from ..recording.layout import Layout
 from ..search.front import Front
 from ..symbolic.expression import Expression
 
@@ -216,7 +216,10 @@ class Distillation:
                 raise InputError(f"saved output {key} must hold a front and its features")
             features = Features.from_json(saved["features"])
             front = Front.from_json(saved["front"])
-            fit = len(features.columns) == layout.inputs.count and front.variables == features.names
+            fit = (
+                len(features.columns) == layout.inputs.count
+                and front.variables == features.names
+            )
             if not fit:
                 raise InputError(
                     f"saved output {key}: its equations do not fit the block's columns"

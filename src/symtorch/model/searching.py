@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ def distill_outputs(
     weights: Any = None,
     engine: str = "auto",
     options: SearchOptions,
-    oracle_of: Callable[[int], Oracle | None] = lambda _: None,
+    oracles: Mapping[int, Oracle] = {},
     validation_fraction: float = 0.25,
     random_state: int = 0,
     n_jobs: int = 1,
@@ -67,7 +67,7 @@ def distill_outputs(
         weights: one per row that passed while recording, or per row kept.
         engine: name of the search engine.
         options: of the search; the timeout is shared by all outputs.
-        oracle_of: the function behind an output, where it can be queried.
+        oracles: the functions behind outputs, where they can be queried.
         validation_fraction: share of rows held out.
         random_state: seed.
         n_jobs: searches side by side, in processes; the answers do not depend on it.
@@ -92,7 +92,8 @@ def distill_outputs(
                 weights=row_weights,
                 validation_fraction=validation_fraction,
                 random_state=random_state,
-                oracle=oracle_of(dim) if features.transforms is None else None,
+                oracle=oracles.get(dim) if features.transforms is None else None,
+                precision=recording.precision,
             )
         except InputError as error:
             raise InputError(f"block '{recording.block_name}', output {dim}: {error}") from None
@@ -134,11 +135,10 @@ def _check_rows(recording: Recording) -> None:
         return
     message = f"block '{recording.block_name}': a law cannot be found from 1 row"
     inputs = recording.layout.inputs
-    if inputs.feature_dim is not None and max(inputs.widths) > 1:
-        widths = dict(zip(inputs.arguments, inputs.widths, strict=True))
+    if inputs.feature_dim is not None and inputs.count > 1:
         message += (
-            f"; its inputs were read as features {widths} of one row: if each element is a "
-            f"row and each argument one column, say feature_dim=None"
+            f"; its inputs were read as features {[*inputs.names]} of one row: if each element "
+            f"is a row and each argument one column, say feature_dim=None"
         )
     raise InputError(message)
 

@@ -14,7 +14,6 @@ from ..recording.adapters.calls import named_arguments
 from ..recording.adapters.values import cast
 from ..recording.features import Features
 from ..recording.hooks import look_here
-from ..recording.layout import read_inputs, read_output, write_output
 from ..symbolic.expression import Expression
 from .results import Distillation
 
@@ -138,23 +137,22 @@ class Switch(nn.Module):
             pruned: outputs that need neither equation nor block: they are zero.
         """
         arguments = named_arguments(signature, args, kwargs)
-        table, lead = read_inputs(self.layout.inputs, arguments, self.block_name)
+        rows = self.layout.read(arguments, self.block_name)
         width = self.layout.output.width
         complete = len(self.chosen.keys() | set(pruned)) == width
-        if complete and self.layout.output.path is None:
-            values = self.evaluate(table)
+        # Computed before the block runs: it may overwrite its input in place.
+        values = self.evaluate(rows.values)
+        if complete and not self.layout.needs_block(rows):
             if not self._sorted or len(self.chosen) < width:
                 zeros = values.new_zeros(len(values), width)
                 values = zeros.index_copy(-1, self.order.to(values.device), values)
-            return write_output(self.layout, values, lead, None)
-        # Read before the block runs: it may overwrite its input in place.
-        values = self.evaluate(table)
+            return self.layout.write(values, rows, None)
         whole = run_block(*args, **kwargs)
-        original = read_output(self.layout, whole, self.block_name)
+        original = self.layout.read_output(whole, rows, self.block_name)
         mixed = original.index_copy(
             -1, self.order.to(original.device), cast(values.to(original.device), original.dtype)
         )
-        return write_output(self.layout, mixed, lead, whole)
+        return self.layout.write(mixed, rows, whole)
 
 
 def _layer(module: nn.Module) -> SymbolicLayer:

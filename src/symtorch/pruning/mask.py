@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from ..errors import InputError
+from ..recording.adapters.output import map_output
+from ..recording.adapters.request import LayoutRequest
 from ..recording.dims import as_list
 from ..recording.hooks import look_here
-from ..recording.layout import LayoutRequest, map_output
 from .schedule import PruningSchedule
 
 

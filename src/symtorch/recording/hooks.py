@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from ..errors import UnsupportedTypeError
-from .adapters.calls import named_arguments, signature_of
+from .adapters.calls import named_arguments
 from .contexts import eagerly
-from .lookup import FunctionBlock
+from .lookup import signature_of_block
 
 Visit = TypeVar("Visit")
 
@@ -47,9 +47,7 @@ class BlockHook(Generic[Visit]):
         self.block = block
         self.name = name
         self._enter, self._leave = enter, leave
-        self._signature = signature_of(
-            block.function if isinstance(block, FunctionBlock) else block
-        )
+        self._signature = signature_of_block(block)
         # Calls that have begun and not ended: a block may call itself.
         self._open: list[Visit] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import InputError, UnsupportedTypeError, did_you_mean
+from .adapters.calls import signature_of
 
 
 class FunctionBlock(nn.Module):
@@ -21,6 +23,11 @@ class FunctionBlock(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
         return self.function(*args, **kwargs)
+
+
+def signature_of_block(block: nn.Module) -> inspect.Signature | None:
+    """The signature of a block's forward, or of the function that is dressed as one."""
+    return signature_of(block.function if isinstance(block, FunctionBlock) else block)
 
 
 def find_blocks(

@@ -1,75 +1,131 @@
-"""BlockOracle: the block itself as a function of its columns, to query and differentiate."""
+"""BlockQuery: the block itself as a function of its columns, to ask about new rows."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from ..errors import InputError
+from .adapters.layout import Layout
 from .contexts import evaluating
-from .layout import Layout, read_output
+from .lookup import signature_of_block
 from .recording import Recording
+
+TRIED = 64
+"""Recorded rows that a block must answer as it did, before it is asked about new ones."""
+
+ALIKE = 1e-4
+"""Share of the largest output by which these answers may differ: other batch sizes add up in
+another order. In half precision rounding alone makes a larger difference."""
 
 
 @dataclass(frozen=True)
-class BlockOracle:
-    """One output of a block on new points: [rows, columns] -> [rows], differentiable.
+class BlockQuery:
+    """A block on new points: [rows, columns] -> [rows, outputs], differentiable if it is.
 
-    With a slice of outputs it gives a table, [rows, outputs].
+    >>> from symtorch import record
+    >>> net = nn.Sequential(nn.Linear(3, 2), nn.Tanh())
+    >>> query = BlockQuery.of(net[0], record(net, "0", torch.randn(100, 3))["0"])
+    >>> query(torch.zeros(5, 3)).shape
+    torch.Size([5, 2])
 
     Args:
-        block: called with one tensor per recorded argument, each [rows, width].
+        block: called with the rows as its arguments, in eval mode.
         layout: of its calls.
-        dim: which output, or outputs.
-        like: [1, columns], a recorded row: its dtype and device are what the block takes.
+        name: of the block, for messages.
+        like: [1], of the type and device that it takes.
+        differentiable: whether gradients flow from its answers to the points.
     """
 
     block: nn.Module
     layout: Layout
-    dim: int | slice
+    name: str
     like: torch.Tensor
+    differentiable: bool = False
+
+    @classmethod
+    def of(cls, block: nn.Module, recording: Recording) -> BlockQuery:
+        """The query of a block that was recorded.
+
+        A block in half precision is asked through `in_single_precision`.
+
+        Whether it can be asked is tried, not guessed: it cannot when it needs more than its
+        columns (a mask), mixes rows (attention) or sees neighbours (a convolution).
+
+        Raises:
+            InputError: it cannot.
+        """
+        wide = recording.inputs[:1, 0]
+        block = in_single_precision(block)
+        parameter = next(block.parameters(), None)
+        like = wide if parameter is None else wide.to(parameter.device)
+        query = cls(block, recording.layout, recording.block_name, like)
+        try:
+            answers = query._tried(recording)
+        except Exception as error:  # a block may refuse for any reason
+            raise InputError(
+                f"block '{recording.block_name}' cannot be asked about new rows: {error!r}"
+            ) from error
+        expected = recording.outputs[:TRIED].to(answers)
+        scale = float(expected.abs().max()) or 1.0
+        tolerance = max(ALIKE, 64 * recording.precision) * scale
+        alike = answers.shape == expected.shape and bool(
+            ((answers - expected).abs() <= tolerance).all()
+        )
+        if not alike:
+            raise InputError(
+                f"block '{recording.block_name}' answers differently when it is asked about its "
+                f"rows alone (does it mix rows, or need more than its columns?)"
+            )
+        return cls(block, query.layout, query.name, like, answers.requires_grad)
+
+    def _tried(self, recording: Recording) -> torch.Tensor:
+        points = recording.inputs[:TRIED].to(torch.float64)
+        with torch.enable_grad():
+            return self(points.requires_grad_())
 
     def __call__(self, points: torch.Tensor) -> torch.Tensor:
-        """Query the block in eval mode; gradients flow to ``points``."""
+        """All outputs at some points, in their type and on their device."""
         table = points.to(self.like)
-        if self.layout.inputs.feature_dim is None:
-            arguments = table.unbind(-1)
-        else:
-            arguments = torch.split(table, [*self.layout.inputs.widths], dim=-1)
-        named = dict(zip(self.layout.inputs.arguments, arguments, strict=True))
         with evaluating(self.block):
-            output = self.block(**named) if len(named) > 1 else self.block(*arguments)
-        return read_output(self.layout, output, "oracle")[:, self.dim].to(points)
+            answers = self.layout.call(self.block, signature_of_block(self.block), table, self.name)
+        return answers.to(points)
 
 
-def oracle_for(
-    block: nn.Module, recording: Recording, dim: int | slice, tolerance: float = 1e-4
-) -> BlockOracle | None:
-    """An oracle for one output or several, or None where the block cannot be queried row by row.
+@dataclass(frozen=True)
+class BlockOracle:
+    """One output of a `BlockQuery`: [rows, columns] -> [rows]."""
 
-    It cannot when it needs more than its columns (a mask), mixes rows (attention), sees
-    neighbours (a convolution) or is no torch code. Whether it can is tried, not guessed: the oracle
-    must give the recorded outputs for the recorded inputs.
+    query: BlockQuery
+    dim: int
+
+    def __call__(self, points: torch.Tensor) -> torch.Tensor:
+        """The output at some points; gradients flow to them."""
+        return self.query(points)[:, self.dim]
+
+
+def in_single_precision(block: nn.Module) -> nn.Module:
+    """A copy of a block in half precision, in float32; any other block as it is.
+
+    Its answers are as near to the block's as the block's rounding, and do not jump between
+    two points that are near.
     """
+    if any(p.is_floating_point() and p.dtype.itemsize < 4 for p in block.parameters()):
+        return copy.deepcopy(block).to(torch.float32)
+    return block
+
+
+def oracles_for(block: nn.Module, recording: Recording) -> dict[int, BlockOracle]:
+    """The block behind each output; empty where it cannot be asked, or not be differentiated."""
     if recording.layout.output.kind != "torch":
-        return None
-    rows = slice(0, 64)
-    parameters = list(block.parameters())
-    device = parameters[0].device if parameters else recording.inputs.device
-    like = recording.inputs[:1].to(device)
-    oracle = BlockOracle(block, recording.layout, dim, like)
-    points = recording.inputs[rows].to(torch.float64).requires_grad_()
+        return {}
     try:
-        with torch.enable_grad():
-            answers = oracle(points)
-            if not answers.requires_grad:
-                return None
-    except Exception:  # a block may refuse for any reason; then it is only a recording
-        return None
-    recorded = recording.outputs[rows, dim].to(answers)
-    spread = float(recorded.abs().max()) or 1.0
-    close = answers.shape == recorded.shape and bool(
-        ((answers - recorded).abs() <= tolerance * spread).all()
-    )
-    return oracle if close else None
+        query = BlockQuery.of(block, recording)
+    except InputError:
+        return {}
+    if not query.differentiable:
+        return {}
+    return {dim: BlockOracle(query, dim) for dim in range(recording.layout.output.width)}

@@ -10,19 +10,14 @@ import torch
 from torch import nn
 
 from ..errors import InputError, StateError
+from .adapters.layout import Layout
+from .adapters.output import OutputLayout
+from .adapters.protocol import InputAdapter, Rows
+from .adapters.registry import plan_inputs
+from .adapters.request import LayoutRequest
 from .batches import Data
 from .failures import FORGOTTEN_PARENT
 from .hooks import BlockHook
-from .layout import (
-    InputLayout,
-    Layout,
-    LayoutRequest,
-    OutputLayout,
-    plan_inputs,
-    plan_output,
-    read_inputs,
-    read_output,
-)
 from .lookup import find_blocks
 from .recording import Recording
 from .reservoir import Reservoir
@@ -103,12 +98,11 @@ def run_recorders(
 
 
 class _Visit(NamedTuple):
-    """A call that has begun: the rows to keep, their inputs, the rows' shape and type."""
+    """A call that has begun: its rows, which of them to keep, and the inputs of these."""
 
-    rows: torch.Tensor
+    rows: Rows
+    chosen: torch.Tensor
     inputs: torch.Tensor
-    lead: torch.Size
-    dtype: torch.dtype
 
 
 class Recorder:
@@ -138,8 +132,9 @@ class Recorder:
         self.name = name
         self._request = request
         self._reservoir = Reservoir(max_samples, seed) if reservoir is None else reservoir
-        self._inputs: InputLayout | None = None
+        self._inputs: InputAdapter | None = None
         self._output: OutputLayout | None = None
+        self._dtype = torch.float32
 
     def attached(self) -> AbstractContextManager[None]:
         """Records inside, and leaves no hooks after."""
@@ -149,21 +144,20 @@ class Recorder:
         # The rows are copied before the block runs: it may overwrite its input in place.
         if self._inputs is None:
             self._inputs = plan_inputs(arguments, self._request, self.block, self.name)
-        table, lead = read_inputs(self._inputs, arguments, self.name)
-        rows = self._reservoir.offer(len(table))
-        return _Visit(rows, _widened(table[rows.to(table.device)]), lead, table.dtype)
+        rows = self._inputs.read(arguments, self.name)
+        chosen = self._reservoir.offer(len(rows.values))
+        return _Visit(rows, chosen, _widened(_taken(rows.values, chosen)))
 
     def _leave(self, visit: _Visit, output: Any) -> None:
         assert self._inputs is not None
-        rows, inputs, lead, dtype = visit
         if self._output is None:
-            self._output = plan_output(output, lead, self._inputs, self._request, dtype, self.name)
-        table = read_output(Layout(self._inputs, self._output), output, self.name)
-        if len(table) != lead.numel():
-            raise InputError(
-                f"block '{self.name}' was called with {lead.numel()} rows and returned {len(table)}"
+            self._output = OutputLayout.plan(
+                output, visit.rows, self._inputs, self._request, self.name
             )
-        self._reservoir.keep(rows, inputs, _widened(table[rows.to(table.device)]))
+        layout = Layout(self._inputs, self._output)
+        table = layout.read_output(output, visit.rows, self.name)
+        self._dtype = table.dtype
+        self._reservoir.keep(visit.chosen, visit.inputs, _widened(_taken(table, visit.chosen)))
 
     def recording(self) -> Recording:
         """What was collected.
@@ -186,7 +180,12 @@ class Recorder:
             layout=Layout(self._inputs, self._output),
             row_index=index,
             rows_seen=self._reservoir.seen,
+            dtype=self._dtype,
         )
+
+
+def _taken(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    return table[rows.to(table.device)]
 
 
 def _widened(table: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
-from .layout import Layout
+from .adapters.layout import Layout
+from .adapters.output import DTYPES
 
 _FORMAT = "symtorch.recording.1"
 
@@ -33,6 +34,7 @@ class Recording:
         layout: how calls of the block map to the tables.
         row_index: [rows], which of all rows that passed these are.
         rows_seen: how many rows passed.
+        dtype: in which the block computed the outputs.
     """
 
     inputs: torch.Tensor
@@ -41,6 +43,20 @@ class Recording:
     layout: Layout
     row_index: torch.Tensor = field(repr=False)
     rows_seen: int
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def precision(self) -> float:
+        """By how much rounding may change an output, relative to the largest ones.
+
+        The unit of its type. A block in half precision adds up in float32 and rounds the
+        result, so that its error does not grow with the length of the sums: a 16th of the
+        unit, of which searches allow 64 as to all others.
+        """
+        if not self.dtype.is_floating_point:
+            return torch.finfo(self.outputs.dtype).eps
+        unit = torch.finfo(self.dtype).eps
+        return unit if self.dtype.itemsize >= 4 else unit / 16
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,6 +80,7 @@ class Recording:
                 "layout": self.layout.to_json(),
                 "row_index": self.row_index,
                 "rows_seen": self.rows_seen,
+                "dtype": str(self.dtype).removeprefix("torch."),
             },
             buffer,
         )
@@ -83,7 +100,13 @@ class Recording:
             inputs, outputs, index = data["inputs"], data["outputs"], data["row_index"]
             layout = Layout.from_json(data["layout"])
             recording = cls(
-                inputs, outputs, str(data["block_name"]), layout, index, int(data["rows_seen"])
+                inputs,
+                outputs,
+                str(data["block_name"]),
+                layout,
+                index,
+                int(data["rows_seen"]),
+                DTYPES[data["dtype"]],
             )
         except InputError:
             raise

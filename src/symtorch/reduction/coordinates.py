@@ -13,13 +13,9 @@ from torch import nn
 from ..documents import text_of, to_bytes
 from ..errors import InputError
 from ..recording.adapters.calls import named_arguments
-from ..recording.layout import (
-    InputLayout,
-    Layout,
-    OutputLayout,
-    read_inputs,
-    write_output,
-)
+from ..recording.adapters.layout import Layout
+from ..recording.adapters.output import OutputLayout
+from ..recording.adapters.tensors import TensorInputs
 
 _FORMAT = "symtorch.reduction.1"
 
@@ -126,8 +122,8 @@ class Coordinates(nn.Module):
     def core(self) -> Layout:
         """The layout that equations see: coordinates in, reduced outputs out."""
         return Layout(
-            InputLayout(("z",), (self.shape.inputs,), -1),
-            OutputLayout(None, self.shape.outputs, False, "torch", None),
+            TensorInputs(("z",), (self.shape.inputs,), -1),
+            OutputLayout(None, self.shape.outputs, -1, "torch", None),
         )
 
     def encode(self, table: torch.Tensor) -> torch.Tensor:
@@ -167,11 +163,10 @@ class Coordinates(nn.Module):
     ) -> Any:
         """Answer a call of the block; arguments as for `Switch`, and the equations."""
         arguments = named_arguments(signature, args, kwargs)
-        table, lead = read_inputs(self.layout.inputs, arguments, self.block_name)
-        values = self.apply_to(table, core)
-        # Only a block whose table is one part of its output is needed for the rest.
-        whole = None if self.layout.output.path is None else run_block(*args, **kwargs)
-        return write_output(self.layout, values, lead, whole)
+        rows = self.layout.read(arguments, self.block_name)
+        values = self.apply_to(rows.values, core)
+        whole = run_block(*args, **kwargs) if self.layout.needs_block(rows) else None
+        return self.layout.write(values, rows, whole)
 
     @property
     def numbers(self) -> int:

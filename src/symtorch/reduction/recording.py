@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from ..errors import InputError
+from ..recording.adapters.request import LayoutRequest
 from ..recording.batches import Data, check_repeatable
-from ..recording.layout import LayoutRequest
 from ..recording.moments import MomentReservoir, Moments
 from ..recording.recorder import Recorder, run_recorders
 from ..recording.recording import Recording

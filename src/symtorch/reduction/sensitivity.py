@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,12 @@ import torch
 from torch import nn
 
 from ..errors import InputError, StateError
+from ..recording.adapters.layout import Layout
+from ..recording.adapters.protocol import Rows
 from ..recording.batches import Data
 from ..recording.contexts import gradients
 from ..recording.hooks import BlockHook
-from ..recording.layout import Layout, read_inputs, read_output, write_output
-from ..recording.query import oracle_for
+from ..recording.query import BlockQuery
 from ..recording.recording import Recording
 from ..recording.running import run_batches
 from .request import Loss
@@ -51,14 +51,15 @@ def output_slopes(
     Raises:
         InputError: the block cannot be queried row by row.
     """
-    # In half precision slopes would be noise; a copy in float32 is as near as its rounding.
-    half = any(p.is_floating_point() and p.dtype.itemsize < 4 for p in block.parameters())
-    probe, tolerance = (copy.deepcopy(block).float(), 0.03) if half else (block, 1e-4)
-    oracle = oracle_for(probe, recording, slice(None), tolerance)
-    if oracle is None:
+    try:
+        query = BlockQuery.of(block, recording)
+        why = "it is no function that torch can differentiate"
+    except InputError as error:
+        query, why = None, str(error)
+    if query is None or not query.differentiable:
         raise InputError(
             f"block '{recording.block_name}': Reduction(method='gradient') differentiates the "
-            f"block at single rows, and it cannot be called with its columns alone; use "
+            f"block at single rows, and it cannot be called with its columns alone ({why}); use "
             f"method='supervised'"
         )
     step = -(-len(recording) // SLOPES)
@@ -67,7 +68,7 @@ def output_slopes(
     along = torch.randn(len(rows), len(root), generator=generator, dtype=torch.float64) @ root
     with gradients(True):
         points = rows.detach().clone().requires_grad_()
-        output = (oracle(points) * along.to(points)).sum()
+        output = (query(points) * along.to(points)).sum()
         (values,) = torch.autograd.grad(output, points)
     return Slopes(along, values.double().cpu())
 
@@ -111,14 +112,14 @@ def gradient_moment(
     total, rows = torch.zeros(width, width, dtype=torch.float64), 0
     tables: list[torch.Tensor] = []
 
-    def lead_of(arguments: Mapping[str, Any]) -> torch.Size:
-        return read_inputs(layout.inputs, arguments, "block")[1]
+    def rows_of(arguments: Mapping[str, Any]) -> Rows:
+        return layout.read(arguments, "block")
 
-    def cut(lead: torch.Size, output: Any) -> Any:
+    def cut(rows: Rows, output: Any) -> Any:
         # Cut off from what came before: only what comes after is differentiated.
-        table = read_output(layout, output, "block").detach().requires_grad_()
+        table = layout.read_output(output, rows, "block").detach().requires_grad_()
         tables.append(table)
-        return write_output(layout, table, lead, output)
+        return layout.write(table, rows, output)
 
     def differentiate(output: Any, batch: Any) -> None:
         nonlocal total, rows
@@ -140,6 +141,6 @@ def gradient_moment(
         input_of=input_of,
         random_state=random_state,
         grad=True,
-        hooks=[BlockHook(block, "block", lead_of, cut).attached()],
+        hooks=[BlockHook(block, "block", rows_of, cut).attached()],
     )
     return total / max(rows, 1)

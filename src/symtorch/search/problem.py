@@ -78,6 +78,7 @@ class Problem:
         validation_fraction: float = 0.25,
         random_state: int = 0,
         oracle: Oracle | None = None,
+        precision: float | None = None,
     ) -> Problem:
         """Check a table and split it at random.
 
@@ -90,6 +91,7 @@ class Problem:
                 rows that are fitted are also the ones that judge.
             random_state: seed of the split.
             oracle: see the class.
+            precision: see the class; machine epsilon of ``y``'s type by default.
 
         Raises:
             InputError: shapes that do not fit, no rows, values that are not finite.
@@ -104,7 +106,8 @@ class Problem:
         rows = len(y)
         if rows < 2:
             raise InputError(f"a law cannot be found from {rows} row(s); record more data")
-        precision = torch.finfo(y.dtype).eps if y.dtype.is_floating_point else 2.2e-16
+        if precision is None:
+            precision = torch.finfo(y.dtype).eps if y.dtype.is_floating_point else 2.2e-16
         table = Sample(
             X.detach().double(),
             y.detach().double(),

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
 from ..errors import InputError
-from ..recording.contexts import evaluating
 from ..recording.features import Features
-from ..recording.layout import read_output
+from ..recording.query import BlockQuery
 from ..recording.recording import Recording
 from ..search import SearchOptions
 from ..search.front import Front
@@ -21,7 +18,7 @@ from .fitting import Answers, check_options, fit_front
 from .link import Identity
 from .neighbourhood import Locality
 from .planning import Plan
-from .target import Query, answers
+from .target import answers
 from .view import View
 
 
@@ -72,40 +69,8 @@ def explain_outputs(
     }
 
 
-def _query(block: nn.Module, recording: Recording) -> Query:
-    """The block as a function of its columns: [rows, columns] -> [rows, outputs]."""
-    layout = recording.layout
-
-    def ask(table: torch.Tensor) -> torch.Tensor:
-        if layout.inputs.feature_dim is None:
-            parts: Sequence[Any] = table.unbind(-1)
-        else:
-            parts = torch.split(table, [*layout.inputs.widths], dim=-1)
-        if layout.output.kind == "numpy":
-            parts = [part.cpu().numpy() for part in parts]
-        named = dict(zip(layout.inputs.arguments, parts, strict=True))
-        with evaluating(block):
-            output = block(**named) if len(parts) > 1 else block(*parts)
-        return read_output(layout, output, recording.block_name)
-
-    # Tried, not guessed: it must say again what it said when it was recorded.
-    rows = slice(0, 64)
-    expected = recording.outputs[rows]
+def _query(block: nn.Module, recording: Recording) -> BlockQuery:
     try:
-        with torch.no_grad():
-            again = ask(recording.inputs[rows]).to(expected)
-        alike = again.shape == expected.shape and np.allclose(
-            again.cpu(), expected.cpu(), rtol=1e-3, atol=1e-4 * float(expected.abs().max())
-        )
-    except Exception as error:  # a block may refuse for any reason
-        raise InputError(
-            f"block '{recording.block_name}' cannot be asked about new rows, as local "
-            f"equations need: {error!r}"
-        ) from error
-    if not alike:
-        raise InputError(
-            f"block '{recording.block_name}' answers differently when it is asked about its "
-            f"rows alone (does it mix rows, or need more than its columns?), so no local "
-            f"equation can be found"
-        )
-    return ask
+        return BlockQuery.of(block, recording)
+    except InputError as error:
+        raise InputError(f"{error}, so no local equation can be found") from error.__cause__

@@ -185,7 +185,10 @@ class Columns:
 def as_array(data: Any) -> npt.NDArray[Any]:
     """An array from whatever holds one."""
     if isinstance(data, torch.Tensor):
-        return data.detach().cpu().numpy()
+        data = data.detach().cpu()
+        # NumPy has no such type.
+        numbers: npt.NDArray[Any] = (data.float() if data.dtype == torch.bfloat16 else data).numpy()
+        return numbers
     if isinstance(data, pd.DataFrame | pd.Series):
         found: npt.NDArray[Any] = data.to_numpy()
         return found

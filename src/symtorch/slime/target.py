@@ -12,6 +12,7 @@ from torch import nn
 
 from ..errors import InputError, UnsupportedTypeError
 from ..recording.contexts import evaluating, gradients
+from ..recording.query import in_single_precision
 from .columns import Array, Columns, as_array
 from .link import LINKS, Link
 
@@ -29,7 +30,8 @@ def query_of(f: Any) -> tuple[Query, bool]:
         UnsupportedTypeError: none of these.
     """
     if isinstance(f, nn.Module):
-        return lambda rows: _run_module(f, rows), False
+        module = in_single_precision(f)
+        return lambda rows: _run_module(module, rows), False
     if callable(f):
         return f, getattr(f, "__name__", "") == "predict_proba"
     for method in ("predict_proba", "predict"):

@@ -32,10 +32,39 @@ def as_tensor(value: Any) -> torch.Tensor:
         return value
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
-        raise UnsupportedTypeError(f"need numbers; got an array of {array.dtype}")
-    if not array.flags.writeable or array.dtype.byteorder == ">":
-        array = array.astype(array.dtype.newbyteorder("="))
+        hint = REAL_AND_IMAGINARY if array.dtype.kind == "c" else ""
+        raise UnsupportedTypeError(f"need numbers; got an array of {array.dtype}{hint}")
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)  # torch has no longer ones
+    backwards = any(stride < 0 for stride in array.strides)
+    if backwards or not array.flags.writeable or array.dtype.byteorder == ">":
+        array = array.astype(array.dtype.newbyteorder("="), order="C")
     return torch.from_numpy(array)
+
+
+def check_numbers(tensor: torch.Tensor, what: str) -> None:
+    """Make sure that a tensor holds plain real numbers.
+
+    Args:
+        tensor: of a call.
+        what: it is, for messages.
+
+    Raises:
+        UnsupportedTypeError: it is complex, sparse, quantised, or has no numbers (meta).
+    """
+    if tensor.is_complex():
+        raise UnsupportedTypeError(f"{what} is {tensor.dtype}{REAL_AND_IMAGINARY}")
+    if tensor.layout != torch.strided:
+        raise UnsupportedTypeError(f"{what} is a sparse tensor; to_dense() makes it a table")
+    if tensor.is_quantized:
+        raise UnsupportedTypeError(f"{what} is a quantised tensor; dequantize() gives its numbers")
+    if tensor.is_meta:
+        raise UnsupportedTypeError(f"{what} is on the device 'meta', where there are no numbers")
+
+
+REAL_AND_IMAGINARY = (
+    ": equations are real; give real and imaginary parts as columns, torch.view_as_real(z)"
+)
 
 
 def cast(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

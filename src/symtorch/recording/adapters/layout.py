@@ -1,0 +1,118 @@
+"""Layout: how the calls of a block map to rows and columns, and back.
+
+Recording reads calls through a layout, and the switched forward reads and writes through
+the same one, so what was distilled is what is replaced.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ...errors import InputError
+from .calls import call_named
+from .output import OutputLayout
+from .protocol import InputAdapter, Rows
+from .registry import load_inputs, save_inputs
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Both sides of a block's calls.
+
+    Args:
+        inputs: how arguments hold columns.
+        output: how the output holds a table.
+    """
+
+    inputs: InputAdapter
+    output: OutputLayout
+
+    def read(self, arguments: Mapping[str, Any], name: str) -> Rows:
+        """The rows of a call.
+
+        Args:
+            arguments: of the call, by parameter name.
+            name: of the block, for messages.
+
+        Raises:
+            InputError: arguments other than those first seen.
+        """
+        return self.inputs.read(arguments, name)
+
+    def read_output(self, output: Any, rows: Rows, name: str) -> torch.Tensor:
+        """What the block made of some rows: [rows, outputs].
+
+        Args:
+            output: of the block.
+            rows: of the call.
+            name: of the block, for messages.
+
+        Raises:
+            InputError: rows were lost, or there are other columns than first seen.
+        """
+        table = self.output.read(output, name)
+        if len(table) != rows.lead.numel():
+            raise InputError(
+                f"block '{name}' was called with {rows.lead.numel()} rows and returned {len(table)}"
+            )
+        return table
+
+    def write(self, values: torch.Tensor, rows: Rows, whole: Any) -> Any:
+        """The inverse of `read_output`: a table as what the block returns.
+
+        Args:
+            values: [rows, outputs].
+            rows: of the call.
+            whole: what the block returned; None where `needs_block` is false.
+        """
+        return self.output.write(values, rows.lead, whole)
+
+    def needs_block(self, rows: Rows) -> bool:
+        """Whether the block's own output is needed to `write` one."""
+        return self.output.path is not None
+
+    def call(
+        self,
+        block: Callable[..., Any],
+        signature: inspect.Signature | None,
+        table: torch.Tensor,
+        name: str,
+    ) -> torch.Tensor:
+        """The block as a function of its columns: [rows, columns] -> [rows, outputs].
+
+        Args:
+            block: called with what the table is in its arguments.
+            signature: of its forward.
+            table: its rows.
+            name: of the block, for messages.
+        """
+        named = self.inputs.write(table)
+        if self.output.kind == "numpy":
+            named = {key: value.detach().cpu().numpy() for key, value in named.items()}
+        output = call_named(block, signature, named)
+        return self.read_output(output, Rows(table, torch.Size([len(table)])), name)
+
+    def to_json(self) -> str:
+        """As JSON text."""
+        return json.dumps({"inputs": save_inputs(self.inputs), "output": self.output.to_json()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Layout:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: not such a text.
+        """
+        try:
+            data = json.loads(text)
+            return cls(load_inputs(data["inputs"]), OutputLayout.from_json(data["output"]))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(
+                f"not a saved layout: {str(error)[:200]!r} in {str(text)[:200]}"
+            ) from None
