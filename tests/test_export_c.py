@@ -174,7 +174,8 @@ def test_names_of_variables_cannot_break_the_source():
 
 
 def test_source_reads_as_it_was_written():
-    source = to_c(layer_of(["2*u - 3*v*v + 1", "-u/(v + 1)", "u*(v - 2)*-3"]))
+    source = to_c(layer_of(["2*u - 3*v*v + 1", "-u/(v + 1)", "0.5*u*v"]))
     text = source.replace("x[0]", "u").replace("x[1]", "v")
-    assert "y[0] = 2.0*u - 3.0*(v*v) + 1.0;" in text
+    assert "y[0] = 2.0*u - 3.0*v*v + 1.0;" in text
+    assert "y[2] = 0.5*u*v;" in text
     assert "y[1] = -u/(v + 1.0);" in text

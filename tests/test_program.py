@@ -85,7 +85,7 @@ def test_numbers_are_computed_beforehand_unless_they_can_be_trained():
 
 def test_constants_that_can_be_trained_are_numbered_left_to_right():
     graph = graph_of("2*x**3 + 2", "y - 2", trainable=True)
-    positions = sorted((n.position, n.sign) for n in graph.nodes if isinstance(n, Parameter))
+    positions = sorted((n.position, n.factor) for n in graph.nodes if isinstance(n, Parameter))
     assert positions == [(0, 1), (1, 1), (2, -1)]
 
 

@@ -7,6 +7,7 @@ they fuse what is written plainly.
 from __future__ import annotations
 
 import functools
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,14 +47,15 @@ class Constants:
         numbers = list(dict.fromkeys(leaf for leaf in leaves if isinstance(leaf, Number)))
         self.numbers = torch.tensor([leaf.value for leaf in numbers], dtype=dtype, device=device)
         place = {leaf: i for i, leaf in enumerate(numbers)}
-        signs = [leaf.sign if isinstance(leaf, Parameter) else 1 for leaf in leaves]
+        factors = [leaf.factor if isinstance(leaf, Parameter) else 1.0 for leaf in leaves]
         # Numbers come first, so that their places do not depend on how many can be trained.
         order = [
             len(numbers) + leaf.position if isinstance(leaf, Parameter) else place[leaf]
             for leaf in leaves
         ]
         self.order = torch.tensor(order, dtype=torch.int64, device=device)
-        self.signs = torch.tensor(signs, dtype=dtype, device=device) if -1 in signs else None
+        scaled = any(factor != 1 for factor in factors)
+        self.factors = torch.tensor(factors, dtype=dtype, device=device) if scaled else None
         self.fixed = None if program.trainable else self.numbers.index_select(0, self.order)
 
     def __call__(self, trained: torch.Tensor) -> torch.Tensor:
@@ -62,14 +64,23 @@ class Constants:
             return self.fixed
         pool = torch.cat([self.numbers, trained.to(self.numbers.dtype)])
         values = pool.index_select(0, self.order)
-        return values if self.signs is None else values * self.signs
+        return values if self.factors is None else values * self.factors
 
     def pull_back(self, gradient: torch.Tensor, count: int) -> torch.Tensor:
         """Gradient of the trainable constants, [count], from that of the program's."""
-        if self.signs is not None:
-            gradient = gradient * self.signs
+        if self.factors is not None:
+            gradient = gradient * self.factors
         pool = gradient.new_zeros(len(self.numbers) + count)
         return pool.index_add_(0, self.order, gradient)[len(self.numbers) :]
+
+
+def in_range(value: float, dtype: torch.dtype) -> float:
+    """A number as torch holds it: infinite beyond the type's range, where torch would raise.
+
+    >>> in_range(-1e39, torch.float32), in_range(-1e39, torch.float64)
+    (-inf, -1e+39)
+    """
+    return value if abs(value) <= torch.finfo(dtype).max else value * math.inf
 
 
 def attached(result: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -246,7 +257,7 @@ class Direct:
     def __init__(self, graph: Graph, dtype: torch.dtype, device: torch.device) -> None:
         self.columns = [node.column for node in graph.nodes if isinstance(node, Input)]
         self.parameters = [
-            (node.position, node.sign) for node in graph.nodes if isinstance(node, Parameter)
+            (node.position, node.factor) for node in graph.nodes if isinstance(node, Parameter)
         ]
         # torch works with a tensor of no dimensions faster than with Python's numbers.
         self.numbers = [
@@ -277,7 +288,8 @@ class Direct:
                     return torch.add, args[:2]
                 if c.value == -1:
                     return torch.sub, args[:2]
-                return functools.partial(torch.add, alpha=c.value), args[:2]
+                alpha = in_range(c.value, self.dtype)
+                return functools.partial(torch.add, alpha=alpha), args[:2]
         if step.kernel is DIVIDE and graph.nodes[step.args[0]] == Number.of(1.0):
             return torch.reciprocal, args[1:]
         return step.kernel.function, args
@@ -288,7 +300,9 @@ class Direct:
         values += self.numbers
         if self.parameters:
             parts = trained.to(self.dtype).unbind(0)
-            values += [parts[i] if sign > 0 else -parts[i] for i, sign in self.parameters]
+            values += [
+                parts[i] if factor == 1 else parts[i] * factor for i, factor in self.parameters
+            ]
         for function, args in self.steps:
             values.append(function(*[values[i] for i in args]))
         results = [values[i] for i in self.outputs]
@@ -351,10 +365,10 @@ def evaluate_nodes(
         if isinstance(node, Input):
             values.append(inputs[node.column])
         elif isinstance(node, Number):
-            values.append(node.value)
+            values.append(in_range(node.value, x.dtype))
         elif isinstance(node, Parameter):
             value = parameters[node.position]
-            values.append(value if node.sign > 0 else -value)
+            values.append(value if node.factor == 1 else value * node.factor)
         elif node.kernel is LINEAR:
             members = matrices[node.args]
             if members[0] == i:

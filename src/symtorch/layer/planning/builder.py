@@ -29,7 +29,7 @@ class Builder:
     def __init__(self, inputs: Mapping[str, Input], trainable: bool = False) -> None:
         self.inputs = inputs
         self.trainable = trainable
-        self.parameters = 0
+        self.trained: list[float] = []
         self.nodes: list[Leaf | Step] = []
         self._numbers: dict[Leaf | Step, int] = {}
 
@@ -61,8 +61,8 @@ class Builder:
         if isinstance(node, Constant):
             if not self.trainable or scope is not None:
                 return self.number(node.value)
-            self.parameters += 1
-            return self.add(Parameter(self.parameters - 1))
+            self.trained.append(node.value)
+            return self.add(Parameter(len(self.trained) - 1))
         args = []
         for position, arg in enumerate(node.args):
             if isinstance(arg, Constant) and is_structural(node, position):
@@ -107,11 +107,7 @@ class Builder:
         return self.add(Step(KERNELS[name], tuple(args)))
 
     def product(self, a: int, b: int) -> int:
-        """``a*b``; of ``(c*x)*y`` the constant goes last, so that equations share ``x*y``."""
-        for first, other in ((a, b), (b, a)):
-            apart = self.scaled(first)
-            if apart is not None and not self.constant(other):
-                return self.times(apart[0], self.product(apart[1], other))
+        """``a*b``."""
         return self.times(a, b)
 
     def times(self, a: int, b: int) -> int:
@@ -140,14 +136,17 @@ class Builder:
         """Whether a node is a number or a constant that can be trained."""
         return isinstance(self.nodes[i], Number | Parameter)
 
+    def multiple(self, i: int, factor: float) -> int:
+        """A constant times a number."""
+        node = self.nodes[i]
+        if isinstance(node, Parameter):
+            return self.add(Parameter(node.position, node.factor * factor))
+        assert isinstance(node, Number)
+        return self.number(node.value * factor)
+
     def negative(self, i: int) -> int:
         """The node times -1."""
-        node = self.nodes[i]
-        if isinstance(node, Number):
-            return self.number(-node.value)
-        if isinstance(node, Parameter):
-            return self.add(Parameter(node.position, -node.sign))
-        return self.times(i, self.number(-1.0))
+        return self.multiple(i, -1.0) if self.constant(i) else self.times(i, self.number(-1.0))
 
     def scaled(self, i: int) -> tuple[int, int] | None:
         """Take ``c*b`` apart, if that is what a node is."""

@@ -98,10 +98,10 @@ class Number:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A constant that can be trained, or its negative."""
+    """A constant that can be trained, times a number."""
 
     position: int
-    sign: int = 1
+    factor: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from ...symbolic.expression import Expression
 from .builder import Builder
 from .graph import Graph, Input, without_the_unused
 from .long_sums import long_sums, share_sums
+from .products import ProductSharer
 
 
 def build_graph(
@@ -21,21 +22,23 @@ def build_graph(
         trainable: whether constants are `Parameter` leaves, numbered left to right, or
             numbers, on which all that can be computed beforehand is.
     """
-    builder, outputs = _built(expressions, variables, trainable)
+    builder = ProductSharer(_inputs(variables), trainable)
+    outputs = [builder.build(expression.root) for expression in expressions]
     return without_the_unused(share_sums(builder, outputs), outputs, len(variables))
 
 
 def plain_graph(expressions: Sequence[Expression], variables: Sequence[str]) -> Graph:
-    """Rewrite equations to one graph without matrix products, for who prints it."""
-    builder, outputs = _built(expressions, variables, False)
+    """Rewrite equations to one graph that computes in the order in which they are written.
+
+    For printing: it is the shorter text, and needs no products in common.
+    """
+    builder = Builder(_inputs(variables))
+    outputs = [builder.build(expression.root) for expression in expressions]
     return without_the_unused(builder.nodes, outputs, len(variables))
 
 
-def _built(
-    expressions: Sequence[Expression], variables: Sequence[str], trainable: bool
-) -> tuple[Builder, list[int]]:
-    builder = Builder({name: Input(i) for i, name in enumerate(variables)}, trainable)
-    return builder, [builder.build(expression.root) for expression in expressions]
+def _inputs(variables: Sequence[str]) -> dict[str, Input]:
+    return {name: Input(i) for i, name in enumerate(variables)}
 
 
 def with_long_sums(graph: Graph) -> Graph:
