@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SPHINX := $(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test docs bench clean
+.PHONY: demo test docs bench figures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/mlp_law.py
@@ -28,6 +28,9 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/recording.py
 	$(BIN)/python benchmarks/forward.py
+
+figures: $(VENV)/.installed-dev
+	$(BIN)/python examples/seeing.py docs/figures
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)

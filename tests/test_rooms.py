@@ -42,10 +42,17 @@ ROOMS = [
     "training",
     "analysis",
     "show",
+    "show/plots",
 ]
 """From the ground up: a file imports from its own room and from those before it."""
 
-DOORS = {("search/front", "show/notebook"), ("model/model", "show/notebook")}
+DOORS = {
+    ("search/front", "show/notebook"),
+    ("search/front", "show/plots"),
+    ("model/model", "show/comparison"),
+    ("model/model", "show/notebook"),
+    ("model/model", "show/plots"),
+}
 """Methods that only hand over to a room above, which they import when called."""
 
 TABLES_OF_CONTENTS = {"__init__", "export", "regularisers"}

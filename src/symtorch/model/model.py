@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -35,6 +35,10 @@ from .searching import ProgressArgument, chosen_outputs, distill_outputs
 from .state import BlockState
 from .switch import Switch
 from .symbolic_function import SymbolicFunction
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 class SymbolicModel(nn.Module):
@@ -744,6 +748,37 @@ class SymbolicModel(nn.Module):
             self.reduction = before
             # Collected, as torch does: its final error lists all that is wrong at once.
             error_msgs.append(f"block '{self.block_name}': {error}")
+
+    def plot(
+        self, dim: int, recording: Recording, complexity: int | None = None, *, inputs: int = 6
+    ) -> Figure:
+        """Draw an equation against the block: parity, residuals, and along each input.
+
+        Args:
+            dim: output.
+            recording: of the block, ``block.record(x)``.
+            complexity: which equation; None for `Front.get_best`.
+            inputs: most inputs to draw slices of, those with the largest effect.
+
+        Returns:
+            The matplotlib figure.
+
+        Raises:
+            MissingDependencyError: matplotlib is not installed.
+        """
+        from ..show.comparison import compare_block
+        from ..show.plots import plot_agreement
+
+        return plot_agreement(compare_block(self, dim, recording, complexity), inputs)
+
+    def plot_terms(
+        self, dim: int, recording: Recording, complexity: int | None = None, ax: Axes | None = None
+    ) -> Figure:
+        """Draw how much each term of an equation moves the output; arguments as for `plot`."""
+        from ..show.comparison import compare_block
+        from ..show.plots import plot_terms
+
+        return plot_terms(compare_block(self, dim, recording, complexity), ax)
 
     def _repr_html_(self) -> str:
         from ..show.notebook import block_html

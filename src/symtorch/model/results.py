@@ -216,10 +216,7 @@ class Distillation:
                 raise InputError(f"saved output {key} must hold a front and its features")
             features = Features.from_json(saved["features"])
             front = Front.from_json(saved["front"])
-            fit = (
-                len(features.columns) == layout.inputs.count
-                and front.variables == features.names
-            )
+            fit = len(features.columns) == layout.inputs.count and front.variables == features.names
             if not fit:
                 raise InputError(
                     f"saved output {key}: its equations do not fit the block's columns"

@@ -27,6 +27,8 @@ from .quality import footer
 if TYPE_CHECKING:
     import pandas as pd
     import sympy
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 else:
     pd = LazyModule("pandas")
 
@@ -392,6 +394,23 @@ class Front:
             f"{', ...' if len(self.variables) > 4 else ''}; best: {best.expression.pretty()} "
             f"(complexity {best.complexity}, loss {best.loss:.3g})>"
         )
+
+    def plot(self, ax: Axes | None = None, *, digits: int = 3) -> Figure:
+        """Draw loss against complexity, the equations beside it, the chosen one marked.
+
+        Args:
+            ax: axes to draw in; new ones in a new figure by default.
+            digits: significant digits in the equations.
+
+        Returns:
+            The matplotlib figure: ``front.plot().savefig("front.pdf")``.
+
+        Raises:
+            MissingDependencyError: matplotlib is not installed.
+        """
+        from ..show.plots import plot_front
+
+        return plot_front(self, ax, digits=digits)
 
     def _repr_html_(self) -> str:
         from ..show.notebook import front_html
