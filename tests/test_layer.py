@@ -2,6 +2,7 @@
 
 import copy
 import io
+import pickle
 
 import numpy as np
 import pytest
@@ -403,6 +404,22 @@ def test_any_memory_layout(stride):
         "sliced": torch.cat([TABLE, TABLE], 1)[::2, 1:3],
     }[stride]
     torch.testing.assert_close(layer(x), layer(x.clone(memory_format=torch.contiguous_format)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["greater(x, 0.5)", "less(x, 0.5)*x", "cond(x, 2*x)", "softplus(x)", "cube(x)", "sin(x)"],
+)
+@pytest.mark.parametrize("rows", [3, 5000])
+@pytest.mark.parametrize("trainable", [False, True])
+def test_layers_that_have_run_are_pickled_and_copied(text, rows, trainable):
+    layer = SymbolicLayer([text, f"{text} + x"], ["x"], trainable_constants=trainable)
+    x = randn(rows, 1)
+    wanted = layer(x)
+    layer(x.clone().requires_grad_()).sum().backward()
+    for again in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
+        torch.testing.assert_close(again(x), wanted)
+        assert again._execution is not layer._execution
 
 
 def test_traced_by_make_fx():

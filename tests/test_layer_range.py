@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from symtorch import Expression, SymbolicLayer
-from symtorch.layer.executors.execution import Direct, Grouped, Tables, run_graph
-from symtorch.layer.executors.workspace import Workspaces
+from symtorch.layer.executors.direct import Direct
+from symtorch.layer.executors.grouped import Grouped, TensorPlan
+from symtorch.layer.executors.node_by_node import NodeByNode
+from symtorch.layer.executors.workspaces import Workspaces
 from symtorch.layer.planning.products import MODERATE
 from symtorch.layer.planning.program import plan
 from symtorch.layer.planning.rewriting import build_graph, with_long_sums
@@ -23,12 +25,12 @@ def all_ways(texts, table):
     trainable = SymbolicLayer(texts, NAMES, trainable_constants=True)
     graph = build_graph([Expression.parse(text, NAMES) for text in texts], NAMES)
     program = plan(with_long_sums(graph))
-    grouped, none = Grouped(program), torch.empty(0)
+    tensor_plan, none = TensorPlan(program), torch.empty(0)
     with torch.no_grad():
         yield layer(table)
         yield trainable(table)
-        yield run_graph(graph, table)
-        yield grouped.run(table, none, Tables(grouped, table.dtype, table.device))
+        yield NodeByNode(graph).run(table)
+        yield Grouped(tensor_plan, table.dtype, table.device).run(table, none)
         yield Workspaces(program).run(table, none)
         yield Direct(graph, table.dtype, table.device).run(table, none)
     yield layer(table.clone().requires_grad_()).detach()

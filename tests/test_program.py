@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symtorch import Expression
-from symtorch.layer.executors.execution import Direct, Grouped, Tables, run_graph
+from symtorch.layer.executors.direct import Direct
+from symtorch.layer.executors.grouped import Grouped, TensorPlan
+from symtorch.layer.executors.node_by_node import NodeByNode
 from symtorch.layer.executors.pullbacks import Summed, pullback_of
-from symtorch.layer.executors.workspace import KEPT, Workspaces, rows_at_a_time
+from symtorch.layer.executors.workspaces import KEPT, Workspaces, rows_at_a_time
 from symtorch.layer.planning.graph import (
     AFFINE,
     KERNELS,
@@ -235,10 +237,10 @@ def test_all_ways_of_carrying_out_agree(found, trainable, long_from):
         [value for equation in found for value in equation.constants] if trainable else [],
         dtype=torch.float64,
     )
-    grouped = Grouped(program)
+    tensor_plan = TensorPlan(program)
     ways = [
-        run_graph(graph, TABLE, constants),
-        grouped.run(TABLE, constants, Tables(grouped, torch.float64, TABLE.device)),
+        NodeByNode(graph).run(TABLE, constants),
+        Grouped(tensor_plan, torch.float64, TABLE.device).run(TABLE, constants),
         Workspaces(program).run(TABLE, constants),
         Workspaces(program).run(TABLE, constants, token=object()),
     ]
@@ -268,7 +270,7 @@ def test_ways_back_agree(found, trainable, long_from):
     x, c = TABLE.clone().requires_grad_(), constants.clone().requires_grad_()
     weights = randn(20, len(found), dtype=torch.float64)
     of_x, of_c = torch.autograd.grad(
-        run_graph(graph, x, c), (x, c), weights, materialize_grads=True, allow_unused=True
+        NodeByNode(graph).run(x, c), (x, c), weights, materialize_grads=True, allow_unused=True
     )
     token = object()
     workspaces.run(TABLE, constants, token)
@@ -315,7 +317,7 @@ def test_gradients_of_what_was_broadcast_are_summed():
 @pytest.mark.parametrize("rows", [0, 1, 7, 100, 511, 512, 513, 5000])
 @pytest.mark.parametrize("trainable", [False, True])
 def test_any_number_of_rows(rows, trainable, monkeypatch):
-    monkeypatch.setattr("symtorch.layer.executors.workspace.TARGET_BYTES", 1)  # several goes
+    monkeypatch.setattr("symtorch.layer.executors.workspaces.TARGET_BYTES", 1)  # several goes
     rows_at_a_time.cache_clear()
     texts = ["2*x + sin(y)", "x*y - 0.5"]
     found = [Expression.parse(text) for text in texts]

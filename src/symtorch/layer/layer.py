@@ -7,42 +7,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.autograd import forward_ad
-from torch.compiler import allow_in_graph
 
 from ..errors import InputError
 from ..symbolic.expression import Expression
 from ..symbolic.parsing import check_names
-from .executors.execution import Direct, Grouped, Tables, run_compiled, run_graph
-from .executors.gradient import evaluate
-from .executors.workspace import Workspaces
-from .planning.graph import LINEAR
-from .planning.program import plan
-from .planning.rewriting import build_graph, with_long_sums
-
-_PLANNED = frozenset(
-    {
-        "_is_small",
-        "_graph",
-        "_grouped",
-        "_workspaces",
-        "_tables_made",
-        "_pays_to_group",
-        "_has_matrices",
-        "_form",
-        "_traced",
-        "_in_pieces",
-    }
-)
-
-SMALL = 10
-"""Steps up to which nothing pays but to run them one after the other, unless on many rows."""
-
-MANY_ROWS = 2048
-"""Rows from which the arithmetic outweighs a workspace's calls, however few the steps are."""
-
-GROUPING_PAYS = 2
-"""Steps per tensor operation from which a grouped program is faster under autograd."""
+from .executors.execution import Execution
 
 
 class SymbolicLayer(nn.Module):
@@ -141,76 +110,18 @@ class SymbolicLayer(nn.Module):
         return result.to(kind) if kind.is_floating_point else result
 
     def _evaluate(self, x: torch.Tensor) -> torch.Tensor:
-        if self._has_matrices and torch.is_autocast_enabled(x.device.type):
+        if self._execution.has_matrices and torch.is_autocast_enabled(x.device.type):
             with torch.autocast(x.device.type, enabled=False):
-                return self._evaluate_exactly(x)
-        return self._evaluate_exactly(x)
-
-    def _evaluate_exactly(self, x: torch.Tensor) -> torch.Tensor:
-        if torch.compiler.is_compiling():
-            return self._compilable(x)
-        constants = self.constants
-        if not _is_plain(x):
-            return run_graph(self._graph, x, constants)
-        table = x if x.ndim == 2 else x.flatten(0, -2) if x.ndim > 2 else x.unsqueeze(0)
-        follows = torch.is_grad_enabled() and (x.requires_grad or constants.requires_grad)
-        direct = self._is_small and (follows or len(table) < MANY_ROWS)
-        if not x.is_cpu or direct or _is_transformed():
-            result = self._differentiable(table, constants)
-        elif follows:
-            result = evaluate(table, constants, self._workspaces, self._differentiable)
-        else:
-            result = self._workspaces.run(table, constants)
-        return result if x.ndim == 2 else result.view(*x.shape[:-1], len(self._expressions))
-
-    def _compilable(self, x: torch.Tensor) -> torch.Tensor:
-        if torch.compiler.is_exporting():
-            # A program for export keeps to the plain form, which reads well.
-            return run_graph(self._graph, x, self.constants)
-        # What is not read is not checked again at every call.
-        trained = (self.constants,) if self.trainable_constants else ()
-        follows = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *trained))
-        in_pieces = x.ndim == 2 and x.is_cpu and not follows
-        run = self._in_pieces if in_pieces else self._traced
-        return run(self._form, x, *trained)
-
-    def _differentiable(self, x: torch.Tensor, trained: torch.Tensor) -> torch.Tensor:
-        key = (x.dtype, x.device)
-        ready = self._ready.get(key)
-        if ready is None:
-            # Made inside inference mode, it could not take part in a graph later.
-            with torch.inference_mode(False):
-                ready = Tables(self._grouped, *key) if self._grouped else Direct(self._graph, *key)
-            self._ready[key] = ready
-        if isinstance(ready, Direct):
-            return ready.run(x, trained)
-        assert self._grouped is not None
-        return self._grouped.run(x, trained, ready)
+                return self._execution.run(x, self.constants)
+        return self._execution.run(x, self.constants)
 
     def _plan(self) -> None:
-        self._graph = build_graph(
+        self._execution = Execution(
             self._expressions, self.variables, trainable=self.trainable_constants
         )
-        program = plan(with_long_sums(self._graph))
-        self._workspaces = Workspaces(program)
-        steps = dict(self._graph.steps)
-        self._has_matrices = program.has_matrices
-        shares_sums = any(step.kernel is LINEAR for step in steps.values())
-        self._is_small = len(steps) <= SMALL and not shares_sums
-        groups = self._has_matrices or len(steps) > GROUPING_PAYS * len(program.instructions)
-        self._grouped = Grouped(program) if groups else None
-        graph = self._graph
-        # A compiler that reads the graph itself checks each node of it again at every call.
-        # Of a function like these it checks only the code, which all layers share, and the
-        # arguments: the text of the equations is one, so that no layer runs another's code.
-        self._form = "\n".join(map(str, self._expressions)) + f"\n{self.trainable_constants}"
-        self._traced = _untouched(lambda form, x, *trained: run_graph(graph, x, *trained))
-        self._in_pieces = _untouched(lambda form, x, *trained: run_compiled(graph, x, *trained))
-        self._ready: dict[tuple[torch.dtype, torch.device], Tables | Direct] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        # What is planned is planned again: it holds functions and memory.
-        dropped = _PLANNED | {"_compiled_call_impl"}
+        dropped = {"_execution", "_compiled_call_impl"}  # made again: they hold code and memory
         return {name: value for name, value in self.__dict__.items() if name not in dropped}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -235,24 +146,3 @@ class SymbolicLayer(nn.Module):
         return "\n".join(
             f"({i}): {expression.pretty()}" for i, expression in enumerate(self.expressions)
         )
-
-
-def _untouched(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """A function that `torch.compile` takes as one operation, and traces later."""
-    return allow_in_graph(function)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _is_transformed() -> bool:
-    # Transforms such as torch.func.grad follow what is computed, whatever requires_grad says.
-    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-
-
-def _is_plain(x: torch.Tensor) -> bool:
-    """Whether what is computed on a tensor is just computed, and not traced."""
-    return (
-        type(x) in (torch.Tensor, nn.Parameter)
-        and not torch._C._len_torch_dispatch_stack()
-        and not torch._C._len_torch_function_stack()
-        and not torch._C._is_tracing()
-        and not x.is_neg()
-    )

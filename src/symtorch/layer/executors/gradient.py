@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from .workspace import Workspaces
+from .workspaces import Workspaces
 
 Differentiable: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """The same function written with operations that autograd can follow."""
@@ -57,16 +57,19 @@ class Evaluate(torch.autograd.Function):
         return (*(next(parts) if needed else None for needed in asked), None, None)
 
 
-def evaluate(
-    x: torch.Tensor, trained: torch.Tensor, workspaces: Workspaces, differentiable: Differentiable
-) -> torch.Tensor:
-    """Evaluate with gradients: [rows, columns] -> [rows, outputs].
+class Differentiated:
+    """Workspaces with gradients, for the CPU.
 
     Args:
-        x: float32 or float64, on the CPU.
-        trained: the trainable constants.
         workspaces: of the program.
         differentiable: the same function, for second derivatives.
     """
-    result: torch.Tensor = Evaluate.apply(x, trained, workspaces, differentiable)  # type: ignore[no-untyped-call]
-    return result
+
+    def __init__(self, workspaces: Workspaces, differentiable: Differentiable) -> None:
+        self.workspaces = workspaces
+        self.differentiable = differentiable
+
+    def run(self, x: torch.Tensor, trained: torch.Tensor) -> torch.Tensor:
+        """Evaluate: [rows, columns] -> [rows, outputs]."""
+        result: torch.Tensor = Evaluate.apply(x, trained, self.workspaces, self.differentiable)  # type: ignore[no-untyped-call]
+        return result
