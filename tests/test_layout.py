@@ -124,7 +124,7 @@ def test_several_inputs_are_concatenated():
 
 def test_inputs_broadcast_as_in_an_edge_network():
     u, v = randn(2, 4, 1, 3), randn(2, 1, 4, 3, seed=1)
-    _, (table, lead), _ = seen({"u": u, "v": v}, randn(2, 4, 4, 1))
+    _, (table, lead, _), _ = seen({"u": u, "v": v}, randn(2, 4, 4, 1))
     assert lead == (2, 4, 4)
     assert torch.equal(table.reshape(2, 4, 4, 6)[1, 2, 3], torch.cat([u[1, 2, 0], v[1, 0, 3]]))
 

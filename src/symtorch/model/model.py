@@ -63,10 +63,13 @@ class SymbolicModel(nn.Module):
         block_name: what messages call it; its class or function name by default.
         inputs: names of its forward's parameters that are input columns; by default all
             that hold tensors of numbers.
-        output: position or key of the table, for a block that returns a tuple or dict.
+        output: position, key or attribute of the table, for a block that returns a tuple, a
+            dict or an object.
         feature_dim: axis of the features in inputs and output: the last by default; 1
             for channels first (``[B, C, H, W]``); None when every argument is one column
             and has no such axis.
+        mask: name of its forward's parameter that is 0 for rows that do not count (padding):
+            these are not recorded, and stay as the block computes them.
 
     Raises:
         UnsupportedTypeError: ``block`` cannot be called.
@@ -80,6 +83,7 @@ class SymbolicModel(nn.Module):
         inputs: Sequence[str] | None = None,
         output: int | str | None = None,
         feature_dim: FeatureDim = "auto",
+        mask: str | None = None,
     ) -> None:
         super().__init__()
         name = getattr(block, "__name__", None) or type(block).__name__
@@ -90,7 +94,7 @@ class SymbolicModel(nn.Module):
         # function back, not the module it is dressed in.
         self._modules["block"] = block if isinstance(block, nn.Module) else FunctionBlock(block)
         self.request = LayoutRequest(
-            tuple(inputs) if inputs is not None else None, output, feature_dim
+            tuple(inputs) if inputs is not None else None, output, feature_dim, mask
         )
         self._distillation = Distillation(self.block_name)
         self._local = Distillation(self.block_name)

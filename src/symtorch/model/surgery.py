@@ -26,7 +26,8 @@ def wrap(model: nn.Module, blocks: str | Sequence[str], **options: Any) -> dict[
     Args:
         model: its blocks are replaced by `SymbolicModel`.
         blocks: dotted names or globs; ``*`` stays within a level, ``**`` spans levels.
-        options: passed to each `SymbolicModel`: ``inputs``, ``output``, ``feature_dim``.
+        options: passed to each `SymbolicModel`: ``inputs``, ``output``, ``feature_dim``,
+            ``mask``.
 
     Returns:
         The wrappers by dotted name.

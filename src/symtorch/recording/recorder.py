@@ -34,6 +34,7 @@ def record(
     inputs: Sequence[str] | None = None,
     output: int | str | None = None,
     feature_dim: int | str | None = "auto",
+    mask: str | None = None,
     random_state: int = 0,
 ) -> dict[str, Recording]:
     """Record blocks of a model in one pass over data.
@@ -57,9 +58,11 @@ def record(
         input_of: takes a batch to the model's input, ``lambda batch: batch[0]`` for a
             loader of (inputs, targets).
         inputs: names of the blocks' parameters that are columns; all tensors by default.
-        output: position or key of the table in a tuple or dict output.
+        output: position, key or attribute of the table in a tuple, dict or object.
         feature_dim: axis of the features; the last by default, 1 for channels first,
             None when every argument is one column without such an axis.
+        mask: name of the blocks' parameter that is 0 for rows that do not count (padding):
+            these are not recorded.
         random_state: seed of the sample.
 
     Raises:
@@ -67,7 +70,8 @@ def record(
             whose rows do not correspond.
         StateError: a block was not called.
     """
-    request = LayoutRequest(tuple(inputs) if inputs is not None else None, output, feature_dim)  # type: ignore[arg-type]
+    chosen = tuple(inputs) if inputs is not None else None
+    request = LayoutRequest(chosen, output, feature_dim, mask)  # type: ignore[arg-type]
     found = blocks if isinstance(blocks, Mapping) else find_blocks(model, blocks)
     recorders = {
         name: Recorder(module, name, request, max_samples, random_state)

@@ -19,6 +19,7 @@ from .calls import call_named
 from .output import OutputLayout
 from .protocol import InputAdapter, Rows
 from .registry import load_inputs, save_inputs
+from .values import cast, to_arrays
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Layout:
         return self.inputs.read(arguments, name)
 
     def read_output(self, output: Any, rows: Rows, name: str) -> torch.Tensor:
-        """What the block made of some rows: [rows, outputs].
+        """What the block made of the rows that count: [rows, outputs].
 
         Args:
             output: of the block.
@@ -61,7 +62,7 @@ class Layout:
             raise InputError(
                 f"block '{name}' was called with {rows.lead.numel()} rows and returned {len(table)}"
             )
-        return table
+        return table if rows.kept is None else table[rows.kept.to(table.device)]
 
     def write(self, values: torch.Tensor, rows: Rows, whole: Any) -> Any:
         """The inverse of `read_output`: a table as what the block returns.
@@ -71,11 +72,18 @@ class Layout:
             rows: of the call.
             whole: what the block returned; None where `needs_block` is false.
         """
+        if rows.kept is not None:
+            original = self.output.read(whole, "")
+            kept = rows.kept.to(original.device)
+            # Rows that do not count stay as the block computed them.
+            replaced = original.clone()
+            replaced[kept] = cast(values.to(original.device), original.dtype)
+            values = replaced
         return self.output.write(values, rows.lead, whole)
 
     def needs_block(self, rows: Rows) -> bool:
         """Whether the block's own output is needed to `write` one."""
-        return self.output.path is not None
+        return self.output.path is not None or rows.kept is not None
 
     def call(
         self,
@@ -94,7 +102,7 @@ class Layout:
         """
         named = self.inputs.write(table)
         if self.output.kind == "numpy":
-            named = {key: value.detach().cpu().numpy() for key, value in named.items()}
+            named = to_arrays(named)
         output = call_named(block, signature, named)
         return self.read_output(output, Rows(table, torch.Size([len(table)])), name)
 

@@ -1,8 +1,10 @@
-"""Parts of what a block returns: an item of a tuple or dict."""
+"""Parts of what a block returns: an item of a tuple or dict, an attribute of an object."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 from ...errors import InputError
@@ -23,15 +25,15 @@ def part_of(output: Any, path: OutputPath, name: str) -> Any:
     """
     if path is not None:
         try:
-            output = output[path]
-        except (KeyError, IndexError, TypeError):
+            output = getattr(output, str(path)) if _named(output, path) else output[path]
+        except (KeyError, IndexError, TypeError, AttributeError):
             raise InputError(
                 f"block '{name}': output={path!r}, but it returns {describe(output)}"
             ) from None
     if not is_table(output):
         raise InputError(
             f"block '{name}' returns {describe(output)}; choose the tensor to distill "
-            f"with output=0 (a position) or output='key'"
+            f"with output=0 (a position) or output='key' (or an attribute)"
         )
     return output
 
@@ -44,10 +46,23 @@ def with_part(whole: Any, path: OutputPath, part: Any) -> Any:
     """
     if path is None:
         return part
-    if isinstance(whole, tuple) and isinstance(path, int):
+    if isinstance(whole, tuple):
+        named = hasattr(whole, "_fields")
+        if named and isinstance(path, str):
+            return whole._replace(**{path: part})  # type: ignore[attr-defined]
         items = list(whole)
-        items[path] = part
-        return type(whole)(*items) if hasattr(whole, "_fields") else tuple(items)
+        items[int(path)] = part
+        return type(whole)(*items) if named else tuple(items)
     changed = copy.copy(whole)
-    changed[path] = part
+    if not _named(whole, path):
+        changed[path] = part
+    elif is_dataclass(whole):
+        object.__setattr__(changed, str(path), part)  # frozen ones too: it is our own copy
+    else:
+        setattr(changed, str(path), part)
     return changed
+
+
+def _named(output: Any, path: int | str) -> bool:
+    """Whether a path is an attribute; Hugging Face's outputs are dicts. Private ones are not."""
+    return isinstance(path, str) and not isinstance(output, Mapping) and not path.startswith("_")

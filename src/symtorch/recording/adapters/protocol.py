@@ -16,10 +16,12 @@ class Rows(NamedTuple):
     Args:
         values: [rows, columns].
         lead: the shape that rows have in the call, ``[B, T]`` of a tensor ``[B, T, D]``.
+        kept: which of the call's rows these are, [lead.numel()] of bool; None for all.
     """
 
     values: torch.Tensor
     lead: torch.Size
+    kept: torch.Tensor | None = None
 
 
 class InputAdapter(Protocol):

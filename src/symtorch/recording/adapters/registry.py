@@ -12,6 +12,8 @@ from .request import LayoutRequest
 from .values import describe
 
 _ADAPTERS: dict[str, str | type[InputAdapter]] = {
+    "masked": "symtorch.recording.adapters.masked:MaskedInputs",
+    "nested": "symtorch.recording.adapters.nested:NestedInputs",
     "tensors": "symtorch.recording.adapters.tensors:TensorInputs",
 }
 

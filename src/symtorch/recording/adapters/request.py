@@ -21,8 +21,10 @@ class LayoutRequest:
         inputs: names of the parameters that are columns; None for all that hold tensors.
         output: position, key or attribute of the table in the output.
         feature_dim: axis of the features, in inputs and output alike.
+        mask: name of the parameter that is 0 for rows that do not count (padding).
     """
 
     inputs: tuple[str, ...] | None = None
     output: OutputPath = None
     feature_dim: FeatureDim = "auto"
+    mask: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,6 +74,19 @@ def cast(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return (values.round() if whole else values).to(dtype)
 
 
+def to_arrays(value: Any) -> Any:
+    """Tensors as arrays, also in dicts, lists and tuples.
+
+    >>> to_arrays({"x": (torch.ones(1), torch.zeros(1))})
+    {'x': (array([1.], dtype=float32), array([0.], dtype=float32))}
+    """
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().numpy()
+    if isinstance(value, dict):
+        return {key: to_arrays(item) for key, item in value.items()}
+    return type(value)(to_arrays(item) for item in value)
+
+
 def describe(value: Any) -> str:
     """What a message calls a value.
 
@@ -82,7 +96,9 @@ def describe(value: Any) -> str:
     if is_table(value):
         return f"a tensor {[*value.shape]}"
     if isinstance(value, Mapping):
-        return f"a dict with keys {[*value]}"
+        return f"a {type(value).__name__} with keys {[*value]}"
+    if is_dataclass(value):
+        return f"a {type(value).__name__} with attributes {[f.name for f in fields(value)]}"
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of ({', '.join(describe(item) for item in value)})"
     return type(value).__name__
