@@ -327,7 +327,8 @@ class _System:
     def jacobian(self, at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         # A constant spread over the rows has in row i the derivative of row i alone, so
         # one backward pass gives the whole jacobian.
-        spread = torch.tensor(at)[:, None].repeat(1, len(self.target)).requires_grad_()
+        values = torch.tensor(at, device=self.target.device)
+        spread = values[:, None].repeat(1, len(self.target)).requires_grad_()
         marked = _name_constants(self.root, {i: f"_c{i}" for i in range(len(at))})
         columns = {**self.columns, **{f"_c{i}": row for i, row in enumerate(spread.unbind())}}
         with torch.enable_grad():

@@ -14,5 +14,6 @@ from .forward import LinearFit as LinearFit
 from .forward import forward as forward
 from .forward import strongest as strongest
 from .projection import best_pairs as best_pairs
+from .projection import least_squares as least_squares
 from .projection import leftovers as leftovers
 from .projection import orthonormal as orthonormal

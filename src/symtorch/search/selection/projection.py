@@ -28,6 +28,15 @@ def orthonormal(columns: Tensor) -> Tensor:
     return basis
 
 
+def least_squares(columns: Tensor, target: Tensor) -> Tensor:
+    """Coefficients [q] of the columns [n, q], also dependent ones, nearest to ``target`` [n]."""
+    if columns.device.type == "cpu":
+        solution: Tensor = torch.linalg.lstsq(columns, target[:, None], driver="gelsd").solution
+        return solution[:, 0]
+    # Elsewhere lstsq takes independent columns only.
+    return torch.linalg.pinv(columns) @ target
+
+
 def leftovers(rows: Tensor, multiplier: Tensor, residual: Tensor, basis: Tensor) -> Tensor:
     """Share [m] of the squared ``residual`` [n] that each row leaves when it joins ``basis`` [n,
     q].

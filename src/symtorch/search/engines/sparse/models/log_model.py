@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ....selection import orthonormal
+from ....selection import least_squares, orthonormal
 from .context import Workspace
 from .factors import log_abs
 from .links import IDENTITY, Link
@@ -85,7 +85,7 @@ class LogModel:
         A = self.columns(rows)
         b = self.target * self.root
         size = A.norm(dim=0).clamp_min(1e-300)
-        solution = torch.linalg.lstsq(A / size, b[:, None], driver="gelsd").solution[:, 0] / size
+        solution = least_squares(A / size, b) / size
         left = b - A @ solution
         return solution.tolist(), float((left @ left) / (self.root @ self.root).clamp_min(1e-300))
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ....selection import Subset, best_subsets
+from ....selection import Subset, best_subsets, least_squares
 from ..library.rows import Library, monomial_tree
 from ..trees.tree import Tree, const, evaluate, inputs_of, merge_powers
 from ..trees.vocabulary import MaybeTree, Vocabulary
@@ -144,7 +144,7 @@ def assemble(
             return []
         b = z * multiplier
         size = A.norm(dim=0).clamp_min(1e-300)
-        solution = torch.linalg.lstsq(A / size, b[:, None], driver="gelsd").solution[:, 0]
+        solution = least_squares(A / size, b)
         residual = float((b - (A / size) @ solution).norm())
         share = (solution.abs() / b.norm()).tolist()
         floor = max(3 * residual / float(b.norm()), 1e-11)
@@ -303,9 +303,7 @@ class RationalSearch:
         ok = torch.isfinite(A).all(dim=1)
         A, b = A[ok], root[ok]
         size = A.norm(dim=0).clamp_min(1e-300)
-        solution = (
-            torch.linalg.lstsq(A / size, b[:, None], driver="gelsd").solution[:, 0] / size
-        ).tolist()
+        solution = (least_squares(A / size, b) / size).tolist()
         numerator_pairs = list(zip(solution[: len(up)], up, strict=True))
         numerators = [
             *factored(numerator_pairs, 0.0, vocabulary),
