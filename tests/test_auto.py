@@ -27,7 +27,7 @@ def test_noise_is_handed_on_to_evolution():
     messages = []
     front = search(
         table("2*x0*x1 + 1", noise=0.05),
-        SearchOptions(timeout_in_seconds=6, niterations=2),
+        SearchOptions(timeout_in_seconds=600, niterations=2),
         progress=lambda report: messages.append(report.message),
     )
     best = front.get_best()

@@ -20,6 +20,8 @@ from symtorch.symbolic.nodes import Variable
 from symtorch.symbolic.operators import OPERATORS
 
 SHORT = {"niterations": 12, "populations": 1}
+PATIENT = SearchOptions(timeout_in_seconds=900)
+"""The default work, and more time than it takes on any machine."""
 
 
 @pytest.fixture(autouse=True)
@@ -178,7 +180,7 @@ def test_options_it_cannot_follow_are_refused():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_noisy_law_is_found_with_default_options(seed):
-    front = search(noisy_law(seed), engine="operon", random_state=seed)
+    front = search(noisy_law(seed), PATIENT, engine="operon", random_state=seed)
     best = front.get_best()
     assert best.complexity <= 11, str(front)
     names = [f"x{i}" for i in range(5)]
@@ -197,7 +199,7 @@ def test_exact_law_is_found_with_default_options(name):
     law, names, low, high = LAWS[name]
     X = table(500, len(names), 1, low, high)
     y = Expression.parse(law)({column: X[:, i] for i, column in enumerate(names)})
-    front = search(Problem.split(X, y, names), engine="operon")
+    front = search(Problem.split(X, y, names), PATIENT, engine="operon")
     best = front.get_best()
     assert best.validation_loss <= 1e-20 * float(y.var()), str(front)
     assert best.complexity <= 11
@@ -243,7 +245,7 @@ def test_seeds_are_candidates():
     X = table(300, 2, 0)
     problem = Problem.split(X, law({"x0": X[:, 0], "x1": X[:, 1]}))
     start = Expression.parse("0.9*x0/(1 + exp(x1*1.5))")
-    run = SearchRun(0, Budget(20), seeds=[start])
+    run = SearchRun(0, Budget(900), seeds=[start])
     options = SearchOptions(niterations=1, populations=1, population_size=20)
     found = OperonEngine().search(problem, options, run)
     losses = [problem.train.loss(problem.predict(e, problem.train)) for e in found]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from helpers import fitted
+from helpers import fitted, keeps_to
 from torch import nn
 
 from symtorch.search import Budget, Problem, Progress, SearchOptions, SearchRun
@@ -23,6 +22,7 @@ from symtorch.search.limits import within_limits
 from symtorch.symbolic.expression import ComplexityRule, Expression
 
 OPTIONS = SearchOptions()
+SECONDS = 900.0  # never reached: niterations bounds the work
 Ranges = dict[str, tuple[float, float]]
 
 
@@ -246,9 +246,9 @@ def best(problem: Problem, found: list[Expression]) -> tuple[float, Expression]:
     return (losses[shortest] / float(sample.y.var())) ** 0.5, shortest
 
 
-def searched(problem: Problem, seconds: float, **params: object) -> list[Expression]:
+def searched(problem: Problem, **params: object) -> list[Expression]:
     options = SearchOptions.from_params(params)
-    return [*SparseEngine().search(problem, options, run(seconds))]
+    return [*SparseEngine().search(problem, options, run(SECONDS))]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def searched(problem: Problem, seconds: float, **params: object) -> list[Express
 )
 def test_laws_among_irrelevant_inputs_are_recovered(law: str, ranges: Ranges, ask: bool) -> None:
     problem = problem_of(law, ranges, rows=600, error=0.0, idle=20, ask=ask)
-    error, found = best(problem, searched(problem, 60.0))
+    error, found = best(problem, searched(problem, niterations=8))
     assert error < 1e-9, found.pretty()
     assert found.complexity() <= 22
     assert set(found.variables) == set(ranges)
@@ -269,13 +269,13 @@ def test_laws_among_irrelevant_inputs_are_recovered(law: str, ranges: Ranges, as
 def test_a_weak_input_that_screening_missed_is_found_in_what_is_left() -> None:
     ranges: Ranges = {"a": SIGNED, "b": SIGNED, "c": SIGNED}
     problem = problem_of("100*a*b + 0.5*c", ranges, rows=600, error=0.0, idle=10, ask=False)
-    error, found = best(problem, searched(problem, 60.0))
+    error, found = best(problem, searched(problem, niterations=8))
     assert error < 1e-9, found.pretty()
 
 
 def test_only_the_inputs_asked_for_are_used() -> None:
     problem = problem_of("3*a + b", {"a": SIGNED, "b": SIGNED}, idle=2, ask=False)
-    found = searched(problem, 4.0, select_k_features=1, maxsize=9)
+    found = searched(problem, niterations=3, select_k_features=1, maxsize=9)
     assert {name for e in found for name in e.variables} == {"a"}
 
 
@@ -309,7 +309,7 @@ def test_a_trained_network_gives_its_structure_away(
     assert relevant_inputs(problem, OPTIONS) == [0, 1]
     view = View.of(problem, OPTIONS).selected([0, 1])
     assert [p.story for p in proposals(view)] == [" u0 = a - b;"]
-    found = searched(problem, 12.0, maxsize=12)
+    found = searched(problem, niterations=6, maxsize=12)
     _, law = best(problem, [e for e in found if e.complexity() <= 8])
     at = {"a": torch.tensor([0.3, 1.0]), "b": torch.tensor([-0.4, 0.2]), "c": torch.zeros(2)}
     torch.testing.assert_close(law(at), torch.sin(2 * (at["a"] - at["b"])), atol=0.05, rtol=0)
@@ -320,15 +320,13 @@ def test_a_trained_network_gives_its_structure_away(
 
 def test_all_searches_together_keep_the_budget() -> None:
     problem = problem_of("sin(a - b)*c + d**2", dict.fromkeys("abcd", UNIT), idle=6)
-    started = time.monotonic()
-    assert searched(problem, 3.0)
-    assert time.monotonic() - started < 4.5
+    assert keeps_to(3.0, lambda: SparseEngine().search(problem, OPTIONS, run(3.0)), slack=0.5)
 
 
 def test_equations_keep_to_the_limits_and_to_the_original_names() -> None:
     problem = problem_of("sin(a - b)*c + d**2", dict.fromkeys("abcd", UNIT))
-    options = SearchOptions(constraints={"sin": 1}, maxsize=15)
-    for e in SparseEngine().search(problem, options, run(4)):
+    options = SearchOptions(constraints={"sin": 1}, maxsize=15, niterations=3)
+    for e in SparseEngine().search(problem, options, run(SECONDS)):
         assert within_limits(e, options, ComplexityRule())
         assert set(e.variables) <= set("abcd")
 
@@ -342,10 +340,8 @@ def test_an_interrupt_ends_all_searches() -> None:
             raise KeyboardInterrupt
 
     problem = problem_of("sin(a - b)*c + d**2", dict.fromkeys("abcd", UNIT))
-    started = time.monotonic()
-    SparseEngine().search(problem, OPTIONS, run(30, progress=stop))
+    SparseEngine().search(problem, OPTIONS, run(SECONDS, progress=stop))
     assert len(calls) == 2
-    assert time.monotonic() - started < 10
 
 
 def test_progress_never_goes_back() -> None:

@@ -61,7 +61,7 @@ class Budget:
     """
 
     seconds: float
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=lambda: time.monotonic())
 
     def spent(self) -> float:
         """Seconds since the start."""
