@@ -34,7 +34,8 @@ def least_squares(columns: Tensor, target: Tensor) -> Tensor:
         solution: Tensor = torch.linalg.lstsq(columns, target[:, None], driver="gelsd").solution
         return solution[:, 0]
     # Elsewhere lstsq takes independent columns only.
-    return torch.linalg.pinv(columns) @ target
+    inverse: Tensor = torch.linalg.pinv(columns)
+    return inverse @ target
 
 
 def leftovers(rows: Tensor, multiplier: Tensor, residual: Tensor, basis: Tensor) -> Tensor:
