@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from symtorch import Candidate, Expression, Front
 from symtorch.search import Problem, SearchOptions
 from symtorch.search.choosing import shortest_description
-from symtorch.search.evidence import EffectiveRows, Evidence, Surroundings
+from symtorch.search.evidence import Evidence, Neighbours, Surroundings, effective_rows
 from symtorch.search.judging import Judge
 
 LAW = "x/sqrt(1 - y**2)"
@@ -38,39 +38,62 @@ def rows(count: int = 1_000, inputs: int = 2, seed: int = 0) -> torch.Tensor:
 def test_noise_is_worth_about_all_rows(inputs: int) -> None:
     X = rows(3_000, inputs)
     noise = torch.randn(3_000, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    assert EffectiveRows(X)(noise) > 1_500
+    assert Neighbours(X).independent(noise) > 1_500
 
 
 @pytest.mark.parametrize("count", [1_000, 4_000, 20_000])
 def test_a_smooth_residual_is_worth_as_much_however_many_rows_there_are(count: int) -> None:
     X = rows(count)
     smooth = torch.sin(4 * X[:, 0] + 2 * X[:, 1])
-    assert 5 < EffectiveRows(X)(smooth) < 60
+    assert 5 < Neighbours(X).independent(smooth) < 60
 
 
 def test_a_wiggly_residual_is_worth_more_than_a_smooth_one() -> None:
     X = rows(2_000)
-    count = EffectiveRows(X)
-    worth = [count(torch.sin(w * X[:, 0]) * torch.sin(w * X[:, 1])) for w in (2, 6, 18)]
+    count = Neighbours(X)
+    worth = [count.independent(torch.sin(w * X[:, 0]) * torch.sin(w * X[:, 1])) for w in (2, 6, 18)]
     assert worth == sorted(worth)
 
 
 def test_scales_of_inputs_and_residual_do_not_matter() -> None:
     X = rows(500)
     residual = torch.sin(4 * X[:, 0])
-    scaled = EffectiveRows(X * torch.tensor([1e6, 1e-6], dtype=torch.float64))(1e-9 * residual)
-    assert scaled == pytest.approx(EffectiveRows(X)(residual), rel=0.2)
+    scaled = Neighbours(X * torch.tensor([1e6, 1e-6], dtype=torch.float64)).independent(
+        1e-9 * residual
+    )
+    assert scaled == pytest.approx(Neighbours(X).independent(residual), rel=0.2)
 
 
 @pytest.mark.parametrize("value", [0.0, math.nan, math.inf])
 def test_residuals_that_say_nothing(value: float) -> None:
-    assert EffectiveRows(rows(100))(torch.full((100,), value, dtype=torch.float64)) == 100
+    assert Neighbours(rows(100)).independent(torch.full((100,), value, dtype=torch.float64)) == 100
 
 
 @given(st.integers(2, 40), st.integers(1, 4))
 def test_the_count_is_between_one_and_all(count: int, inputs: int) -> None:
     X = rows(count, inputs, seed=count)
-    assert 1 <= EffectiveRows(X)(torch.cos(X.sum(1))) <= count
+    assert 1 <= Neighbours(X).independent(torch.cos(X.sum(1))) <= count
+
+
+def test_noise_counts_row_by_row_and_a_smooth_residual_as_a_few_rows() -> None:
+    X = rows(4_000)
+    near = Neighbours(X)
+    noise = torch.randn(4_000, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    smooth = torch.sin(3 * X[:, 0] + X[:, 1])
+
+    def worth(residual: torch.Tensor, variance: float) -> float:
+        return effective_rows(residual, near.shared(residual), variance)
+
+    assert worth(noise, 1e3) > 3_000
+    assert 25 < worth(smooth, 1e6) < 40  # as little as a network's own error
+    assert 200 < worth(smooth, 1.0) < 300  # more than a network's own error
+    assert worth(smooth + noise, 1e6) < worth(noise, 1e6)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_residual_that_is_not_finite_counts_as_one_row_at_least(value: float) -> None:
+    residual = torch.full((50,), value, dtype=torch.float64)
+    assert effective_rows(residual, 0.0, 1.0) >= 1
 
 
 # -- surroundings -----------------------------------------------------------------------------

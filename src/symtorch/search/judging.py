@@ -9,7 +9,7 @@ import torch
 
 from ..symbolic.expression import ComplexityRule, Expression
 from ..symbolic.nodes import Constant
-from .evidence import EffectiveRows, Evidence, Surroundings
+from .evidence import Evidence, Neighbours, Surroundings, effective_rows
 from .front import Candidate, Front
 from .limits import within_limits
 from .options import SearchOptions
@@ -99,15 +99,17 @@ class Judge:
     def weighed(self, front: Front) -> Front:
         """The front with what all rows of the problem say about each of its equations."""
         train, validation = self.problem.train, self.problem.validation
-        effective_rows = EffectiveRows(torch.cat([train.X, validation.X]))
+        near = Neighbours(torch.cat([train.X, validation.X]))
+        variance = float(torch.cat([train.y, validation.y]).var(correction=0))
         surroundings = Surroundings(self.problem)
 
         def weigh(row: Candidate) -> Candidate:
             residuals = [
                 self.problem.predict(row.expression, part) - part.y for part in (train, validation)
             ]
-            finite = surroundings.allow(row.expression)
-            return replace(row, evidence=Evidence(effective_rows(torch.cat(residuals)), finite))
+            residual = torch.cat(residuals)
+            rows = effective_rows(residual, near.shared(residual), variance)
+            return replace(row, evidence=Evidence(rows, surroundings.allow(row.expression)))
 
         return replace(front, candidates=tuple(map(weigh, front)))
 

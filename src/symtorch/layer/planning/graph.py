@@ -5,14 +5,13 @@ Planning only: nothing here computes on data.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
 
-from ...symbolic.operators import OPERATORS, Operator
+from ...symbolic.operators import OPERATORS
 
 
 @dataclass(frozen=True)
@@ -30,18 +29,11 @@ class Kernel:
     into: Callable[..., torch.Tensor] | None = field(default=None, repr=False, compare=False)
 
 
-def kernel_of(name: str) -> Kernel:
-    """The kernel of an operator of the table.
-
-    >>> kernel_of("sin").into is torch.sin
-    True
-    """
-    return _kernel(OPERATORS[name])
-
-
-@functools.cache
-def _kernel(row: Operator) -> Kernel:
-    return Kernel(row.name, row.torch, row.torch if _takes_out(row.torch) else None)
+def _kernels() -> dict[str, Kernel]:
+    return {
+        name: Kernel(name, row.torch, row.torch if _takes_out(row.torch) else None)
+        for name, row in OPERATORS.items()
+    }
 
 
 def _takes_out(function: Callable[..., torch.Tensor]) -> bool:
@@ -49,8 +41,10 @@ def _takes_out(function: Callable[..., torch.Tensor]) -> bool:
     return type(function) is type(torch.sin) and function is not torch.relu
 
 
-MULTIPLY = kernel_of("*")
-DIVIDE = kernel_of("/")
+KERNELS: Mapping[str, Kernel] = _kernels()
+
+MULTIPLY = KERNELS["*"]
+DIVIDE = KERNELS["/"]
 
 AFFINE = Kernel("a + b*c", torch.addcmul, torch.addcmul)
 """Sums, differences and sums with a multiple, all in one kind."""
