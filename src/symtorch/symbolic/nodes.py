@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -93,6 +94,27 @@ def replace_constants(node: Node, values: Iterator[float]) -> Node:
             ),
         )
     return node
+
+
+def name_constants(node: Node, names: Mapping[int, str]) -> Node:
+    """Return the tree with variables in the place of some tunable constants, by position.
+
+    A constant that is a variable can have a value for each row, and so a derivative in each row.
+    """
+    positions = itertools.count()
+
+    def named(node: Node) -> Node:
+        if isinstance(node, Constant):
+            position = next(positions)
+            return Variable(names[position]) if position in names else node
+        if isinstance(node, Call):
+            args = enumerate(node.args)
+            return Call(
+                node.operator, tuple(a if is_structural(node, i) else named(a) for i, a in args)
+            )
+        return node
+
+    return named(node)
 
 
 def substitute(node: Node, replacements: Mapping[str, Node]) -> Node:
