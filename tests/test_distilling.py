@@ -427,7 +427,7 @@ def test_outputs_that_are_not_finite_are_named():
 
 def test_columns_taken_for_features_of_one_row_are_explained():
     block = SymbolicModel(lambda t: 2 * t, "double")
-    with pytest.raises(InputError, match=r"\{'t': 300\} of one row: .* feature_dim=None"):
+    with pytest.raises(InputError, match=r"300 features x0, .* of one row: .* feature_dim=None"):
         block.distill(X[:, 0])
 
 

@@ -136,9 +136,10 @@ def _check_rows(recording: Recording) -> None:
     message = f"block '{recording.block_name}': a law cannot be found from 1 row"
     inputs = recording.layout.inputs
     if inputs.feature_dim is not None and inputs.count > 1:
+        shown = ", ".join(inputs.names[:4]) + (", ..." if inputs.count > 4 else "")
         message += (
-            f"; its inputs were read as features {[*inputs.names]} of one row: if each element "
-            f"is a row and each argument one column, say feature_dim=None"
+            f"; its inputs were read as {inputs.count} features {shown} of one row: if each "
+            f"element is a row and each argument one column, say feature_dim=None"
         )
     raise InputError(message)
 
