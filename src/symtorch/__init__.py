@@ -30,3 +30,5 @@ from .symbolic import Expression as Expression
 from .training import Healing as Healing
 from .training import HealingProgress as HealingProgress
 from .training import heal as heal
+from .trust import certify as certify
+from .trust import find_poles as find_poles
