@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from helpers import randn
+from helpers import GAUSS, randn
 
 from symtorch import Expression, InputError, StateError, UnsupportedTypeError
 from symtorch.recording.features import Features
+from symtorch.symbolic.parsing import define_operator
 
 COLUMNS = ("u_0", "u_1", "v_0")
 TABLE = randn(50, 3, dtype=torch.float64)
@@ -111,6 +112,35 @@ def test_json_round_trip(features):
     again = Features.from_json(features.to_json())
     assert again == features
     assert torch.equal(again(TABLE), features(TABLE))
+
+
+def test_operators_of_the_user_work_in_transforms_and_are_saved():
+    wave = define_operator("wave(x) = sin(2*x)/x")
+    transform = Expression.parse("wave(u_0) + gauss(v_0)", COLUMNS, {"wave": wave, "gauss": GAUSS})
+    features = Features.plan(COLUMNS, transforms={"w": transform, "u": "u_1"})
+    wanted = torch.as_tensor(np.sin(2 * U0) / U0 + np.exp(-(V0**2)))
+    for made in (features, Features.from_json(features.to_json())):
+        torch.testing.assert_close(made(TABLE)[:, 0], wanted)
+    assert Features.from_json(features.to_json()) == features
+
+
+def test_files_without_operators_are_read():
+    data = json.loads(Features.plan(COLUMNS, transforms={"u": "2*u_1"}).to_json())
+    del data["operators"]
+    assert Features.from_json(json.dumps(data)).names == ("u",)
+
+
+@pytest.mark.parametrize("definitions", [["f(x) = __import__('os')"], [3], "f", ["f(x) = y"]])
+def test_operators_in_a_file_are_checked(definitions):
+    data = json.loads(Features.plan(COLUMNS, transforms={"u": "2*u_1"}).to_json())
+    data["operators"] = definitions
+    with pytest.raises(InputError, match="not saved features"):
+        Features.from_json(json.dumps(data))
+
+
+def test_an_expression_over_other_columns_is_explained():
+    with pytest.raises(InputError, match=r"'r' = 2\*speed uses \['speed'\]; the columns are"):
+        Features.plan(COLUMNS, transforms={"r": Expression.parse("2*speed")})
 
 
 def test_functions_are_not_saved_and_can_be_given_again():

@@ -11,7 +11,7 @@ import torch
 
 from ..errors import InputError, StateError, UnsupportedTypeError
 from ..symbolic.expression import Expression
-from ..symbolic.parsing import check_names
+from ..symbolic.parsing import check_names, define_operator
 
 Transform: TypeAlias = str | Expression | Callable[[torch.Tensor], torch.Tensor]
 """An equation over the columns, ``"sqrt(dx**2 + dy**2)"``, or a function
@@ -129,7 +129,20 @@ class Features:
         transforms = self.transforms and [
             [name, str(t) if isinstance(t, Expression) else None] for name, t in self.transforms
         ]
-        return json.dumps({"columns": list(self.columns), "transforms": transforms})
+        called = [
+            operator
+            for _, transform in self.transforms or ()
+            if isinstance(transform, Expression)
+            for operator in transform.operators
+        ]
+        definitions = dict.fromkeys(o.definition for o in called if o.definition is not None)
+        return json.dumps(
+            {
+                "columns": list(self.columns),
+                "transforms": transforms,
+                "operators": list(definitions),
+            }
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Features:
@@ -147,11 +160,16 @@ class Features:
             check_names([name for name, _ in pairs])
             if not all(isinstance(body, str | None) for _, body in pairs):
                 raise TypeError("a transform is neither text nor null")
+            defined = [define_operator(definition) for definition in data.get("operators", [])]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"not saved features: {error}") from None
+        operators = {operator.name: operator for operator in defined}
         return cls(
             columns,
-            tuple((n, None if t is None else Expression.parse(t, columns)) for n, t in pairs),
+            tuple(
+                (n, None if t is None else Expression.parse(t, columns, operators))
+                for n, t in pairs
+            ),
         )
 
 
@@ -164,10 +182,16 @@ def _check_count(names: Sequence[str], things: Sequence[Any], what: str) -> None
 def _transform(
     name: str, transform: Transform, columns: Sequence[str]
 ) -> Expression | Callable[..., Any]:
-    if isinstance(transform, Expression):
-        transform = str(transform)
     if isinstance(transform, str):
         return Expression.parse(transform, columns)
+    if isinstance(transform, Expression):
+        unknown = [variable for variable in transform.variables if variable not in columns]
+        if unknown:
+            raise InputError(
+                f"variable transform '{name}' = {transform} uses {unknown}; the columns are "
+                f"{[*columns]}"
+            )
+        return transform
     if not callable(transform):
         raise UnsupportedTypeError(
             f"variable transform '{name}' must be an equation as text or a function of the "

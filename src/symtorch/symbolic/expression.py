@@ -93,8 +93,9 @@ class Expression:
         ('t', 'x')
 
         Args:
-            text: Python or PySR notation; ``^`` is a power; ``pi`` and ``E`` are numbers.
-            variables: names that may occur; None allows any.
+            text: Python or PySR notation; ``^`` is a power.
+            variables: names that may occur; None allows any. ``pi`` and ``E`` are numbers
+                unless they are among these.
             operators: the user's own operators by name.
 
         Raises:
@@ -119,7 +120,11 @@ class Expression:
         return cls(sympy_bridge.from_sympy(expression, operators))
 
     def __str__(self) -> str:
-        """Exact text: ``Expression.parse(str(e)) == e``."""
+        """Exact text: ``Expression.parse(str(e), e.variables) == e``.
+
+        With the user's own operators, if it has some, as a third argument. The variables tell
+        an ``E`` among them from the number.
+        """
         return printing.exact(self.root)
 
     def __repr__(self) -> str:

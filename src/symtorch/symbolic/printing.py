@@ -15,7 +15,7 @@ _READABLE: dict[str, tuple[int, str]] = {"square": (4, "{}**2"), "cube": (4, "{}
 
 
 def exact(node: Node) -> str:
-    """Text that parses back to the very same tree.
+    """Text that parses back to the very same tree, given its variables and own operators.
 
     >>> from symtorch.symbolic.parsing import parse_tree
     >>> exact(parse_tree("x0**2 + 3*sin(x4) - (4 - y)"))

@@ -12,7 +12,7 @@ import torch
 from ...symbolic.nodes import Constant, Node, Variable, is_structural
 from ...symbolic.operators import OPERATORS
 from ...symbolic.parsing import definition_of
-from .graph import AFFINE, DIVIDE, KERNELS, MULTIPLY, Input, Leaf, Number, Parameter, Step
+from .graph import AFFINE, DIVIDE, MULTIPLY, Input, Leaf, Number, Parameter, Step, kernel_of
 
 MULTIPLIED_OUT = 64
 """Largest integer power that is computed by multiplication."""
@@ -104,7 +104,7 @@ class Builder:
                     and abs(exponent) <= MULTIPLIED_OUT
                 ):
                     return self.power(args[0], int(exponent))
-        return self.add(Step(KERNELS[name], tuple(args)))
+        return self.add(Step(kernel_of(name), tuple(args)))
 
     def product(self, a: int, b: int) -> int:
         """``a*b``."""

@@ -5,13 +5,14 @@ Planning only: nothing here computes on data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
 
-from ...symbolic.operators import OPERATORS
+from ...symbolic.operators import OPERATORS, Operator
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,18 @@ class Kernel:
     into: Callable[..., torch.Tensor] | None = field(default=None, repr=False, compare=False)
 
 
-def _kernels() -> dict[str, Kernel]:
-    return {
-        name: Kernel(name, row.torch, row.torch if _takes_out(row.torch) else None)
-        for name, row in OPERATORS.items()
-    }
+def kernel_of(name: str) -> Kernel:
+    """The kernel of an operator of the table.
+
+    >>> kernel_of("sin").into is torch.sin
+    True
+    """
+    return _kernel(OPERATORS[name])
+
+
+@functools.cache
+def _kernel(row: Operator) -> Kernel:
+    return Kernel(row.name, row.torch, row.torch if _takes_out(row.torch) else None)
 
 
 def _takes_out(function: Callable[..., torch.Tensor]) -> bool:
@@ -41,10 +49,8 @@ def _takes_out(function: Callable[..., torch.Tensor]) -> bool:
     return type(function) is type(torch.sin) and function is not torch.relu
 
 
-KERNELS: Mapping[str, Kernel] = _kernels()
-
-MULTIPLY = KERNELS["*"]
-DIVIDE = KERNELS["/"]
+MULTIPLY = kernel_of("*")
+DIVIDE = kernel_of("/")
 
 AFFINE = Kernel("a + b*c", torch.addcmul, torch.addcmul)
 """Sums, differences and sums with a multiple, all in one kind."""
