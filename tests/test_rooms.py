@@ -39,6 +39,7 @@ ROOMS = [
     "trust/taylor",
     "trust/networks",
     "trust",
+    "trust/fidelity",
     "reduction",
     "slime",
     "pruning",

@@ -32,3 +32,5 @@ from .training import HealingProgress as HealingProgress
 from .training import heal as heal
 from .trust import certify as certify
 from .trust import find_poles as find_poles
+from .trust.fidelity import FidelityCard as FidelityCard
+from .trust.fidelity import fidelity as fidelity
