@@ -68,6 +68,8 @@ class Operator:
         head: name of the SymPy class that this operator stands for, if it has one.
         is_algebraic: whether SymPy has it as a sum, a product or a power, which come back.
         pullback: how a gradient passes back; None to ask autograd.
+        steps_in: positions of arguments in which it is a step function, whose gradient is not
+            0 but none: what is infinite in there must not make a nan of it.
         nesting: a class of operators that searches do not put inside each other.
         undoes: operators around whose results searches do not put it.
         domain: per argument, the open interval where the result is finite (a pole
@@ -86,6 +88,7 @@ class Operator:
     head: str | None = field(default=None, repr=False, compare=False)
     is_algebraic: bool = field(default=False, repr=False, compare=False)
     pullback: Pullback | None = field(default=None, repr=False, compare=False)
+    steps_in: tuple[int, ...] = field(default=(), repr=False, compare=False)
     nesting: str | None = field(default=None, repr=False, compare=False)
     undoes: tuple[str, ...] = field(default=(), repr=False, compare=False)
     domain: tuple[Interval, ...] = field(default=(REAL,), repr=False, compare=False)
@@ -221,6 +224,7 @@ _ROWS: tuple[Operator, ...] = (
         lambda x, y: np.where(x > 0, y, 0.0),
         _sympy_cond,
         "a > 0 ? b : 0",
+        steps_in=(0,),
     ),
     _binary(
         "greater",
@@ -228,6 +232,7 @@ _ROWS: tuple[Operator, ...] = (
         lambda x, y: np.greater(x, y).astype(np.result_type(x, y)),
         lambda x, y: _sympy_step(x > y),
         "a > b ? 1 : 0",
+        steps_in=(0, 1),
     ),
     _binary(
         "less",
@@ -235,6 +240,7 @@ _ROWS: tuple[Operator, ...] = (
         lambda x, y: np.less(x, y).astype(np.result_type(x, y)),
         lambda x, y: _sympy_step(x < y),
         "a < b ? 1 : 0",
+        steps_in=(0, 1),
     ),
     _unary("neg", torch.neg, np.negative, lambda x: -x, "-a", is_algebraic=True, undoes=("-",)),
     _unary(

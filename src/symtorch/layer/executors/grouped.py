@@ -39,6 +39,7 @@ class _Run:
     kernel: Kernel
     operands: tuple[tuple[int, bool], ...]
     target: int
+    live: bool
 
 
 _Action: TypeAlias = _Split | _Collect | _Run
@@ -77,7 +78,7 @@ class TensorPlan:
                 self.actions.append(self.collect(instruction, blocks, block_of, number))
             else:
                 places = tuple(self.place(operand) for operand in instruction.operands)
-                self.actions.append(_Run(instruction.kernel, places, number))
+                self.actions.append(_Run(instruction.kernel, places, number, instruction.live))
             self.split(blocks[number], wanted[number])
         self.output = self.places[program.outputs]
 
@@ -153,7 +154,9 @@ class Grouped:
         for action in plan.actions:
             if isinstance(action, _Run):
                 operands = [(columns if column else tensors)[i] for i, column in action.operands]
-                tensors[action.target] = action.kernel.function(*operands)
+                result = action.kernel.function(*operands)
+                # A gradient of 0 would come back to it by way of what lies beside it.
+                tensors[action.target] = result if action.live else result.detach()
             elif isinstance(action, _Split):
                 parts = tensors[action.source].split_with_sizes(action.sizes)
                 for target, part in zip(action.targets, parts, strict=True):

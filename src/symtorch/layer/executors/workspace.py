@@ -141,6 +141,7 @@ class Workspace:
         return [
             self.bound_scatter(i) if isinstance(i, Gather) else self.bound_pullback(i)
             for i in reversed(self.program.instructions)
+            if isinstance(i, Gather) or i.live
         ]
 
     def pull_back(self, gradient: torch.Tensor) -> None:

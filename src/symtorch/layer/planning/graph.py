@@ -23,11 +23,13 @@ class Kernel:
         name: what steps are grouped by.
         function: on tensors.
         into: the same with a keyword ``out``, where torch has it.
+        steps_in: positions of operands that no gradient passes to.
     """
 
     name: str
     function: Callable[..., torch.Tensor] = field(repr=False, compare=False)
     into: Callable[..., torch.Tensor] | None = field(default=None, repr=False, compare=False)
+    steps_in: tuple[int, ...] = ()
 
 
 def kernel_of(name: str) -> Kernel:
@@ -41,7 +43,8 @@ def kernel_of(name: str) -> Kernel:
 
 @functools.cache
 def _kernel(row: Operator) -> Kernel:
-    return Kernel(row.name, row.torch, row.torch if _takes_out(row.torch) else None)
+    into = row.torch if _takes_out(row.torch) else None
+    return Kernel(row.name, row.torch, into, row.steps_in)
 
 
 def _takes_out(function: Callable[..., torch.Tensor]) -> bool:
@@ -153,6 +156,16 @@ class Graph:
     def trainable(self) -> bool:
         """Whether there are constants that can be trained."""
         return any(isinstance(node, Parameter) for node in self.nodes)
+
+    @functools.cached_property
+    def live(self) -> frozenset[int]:
+        """Nodes that gradients of the outputs reach, be they 0, and not only by a step."""
+        found = set(self.outputs)
+        for i, step in reversed(list(self.steps)):
+            if i in found:
+                at = enumerate(step.args)
+                found.update(arg for k, arg in at if k not in step.kernel.steps_in)
+        return frozenset(found)
 
     @property
     def steps(self) -> Iterable[tuple[int, Step]]:

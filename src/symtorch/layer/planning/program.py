@@ -49,11 +49,18 @@ class Apply:
     """Runs a kernel on as many steps as the target has slots.
 
     The operands of `LINEAR` and `LONG_SUMS` are the bias, the weights, and the terms.
+
+    Args:
+        kernel: what is computed.
+        operands: of all steps.
+        target: where the results lie.
+        live: whether gradients reach the results, or those of no step.
     """
 
     kernel: Kernel
     operands: tuple[Operand, ...]
     target: Span
+    live: bool = True
 
 
 Instruction: TypeAlias = Gather | Apply
@@ -157,12 +164,13 @@ def _grouped(graph: Graph, rule: Callable[[_Ready], tuple[float, ...]]) -> list[
     heights: dict[int, int] = {}
     for i in sorted(steps, reverse=True):
         heights[i] = 1 + max((heights[user] for user in users[i]), default=0)
+    kinds = {i: (i in graph.live, *_kind(step)) for i, step in steps.items()}
     waiting: dict[tuple[object, ...], int] = defaultdict(int)
     ready: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for i, step in steps.items():
-        waiting[_kind(step)] += 1
+    for i, kind in kinds.items():
+        waiting[kind] += 1
         if not missing[i]:
-            ready[_kind(step)].append(i)
+            ready[kind].append(i)
     groups = []
     while ready:
         kind = max(
@@ -178,7 +186,7 @@ def _grouped(graph: Graph, rule: Callable[[_Ready], tuple[float, ...]]) -> list[
             for user in users[i]:
                 missing[user] -= 1
                 if not missing[user]:
-                    ready[_kind(steps[user])].append(user)
+                    ready[kinds[user]].append(user)
     return groups
 
 
@@ -198,6 +206,7 @@ class _Layout:
 
     def __init__(self, graph: Graph, groups: list[list[int]]) -> None:
         self.nodes = graph.nodes
+        self.live = graph.live
         self.outputs = graph.outputs
         self.width = graph.width
         self.groups = self.ordered(groups)
@@ -376,7 +385,8 @@ class _Layout:
                 operands.append(span)
                 has_rows = True
         target = self.allocate(len(group))
-        self.instructions.append(Apply(first.kernel, tuple(operands), target))
+        live = group[0] in self.live
+        self.instructions.append(Apply(first.kernel, tuple(operands), target, live))
         for index, i in enumerate(group):
             self.slots[i] = target.start + index
 
