@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import torch
 
-from ...symbolic.nodes import Constant, Node, Variable, is_structural
+from ...symbolic.nodes import Call, Constant, Node, Variable, is_structural
 from ...symbolic.operators import OPERATORS
 from ...symbolic.parsing import definition_of
 from .graph import AFFINE, DIVIDE, MULTIPLY, Input, Leaf, Number, Parameter, Step, kernel_of
@@ -57,23 +57,32 @@ class Builder:
             scope: in the body of an operator's definition, its arguments.
         """
         if isinstance(node, Variable):
-            return self.add(self.inputs[node.name]) if scope is None else scope[node.name]
+            named = self.add(self.inputs[node.name]) if scope is None else scope[node.name]
+            return self.leaf(named)
         if isinstance(node, Constant):
             if not self.trainable or scope is not None:
                 return self.number(node.value)
             self.trained.append(node.value)
-            return self.add(Parameter(len(self.trained) - 1))
-        args = []
+            return self.leaf(self.add(Parameter(len(self.trained) - 1)))
+        args: list[int] = []
         for position, arg in enumerate(node.args):
             if isinstance(arg, Constant) and is_structural(node, position):
                 args.append(self.number(arg.value))
             else:
-                args.append(self.build(arg, scope))
+                args.append(self.argument(node, args, scope))
         definition = definition_of(node.operator)
         if definition is not None:
             names, body = definition
             return self.build(body, dict(zip(names, args, strict=True)))
         return self.call(node.operator.name, args)
+
+    def leaf(self, i: int) -> int:
+        """What a variable or a constant stands for, where it stands."""
+        return i
+
+    def argument(self, node: Call, before: list[int], scope: Mapping[str, int] | None) -> int:
+        """Add the next argument of a call, those before it being there."""
+        return self.build(node.args[len(before)], scope)
 
     def call(self, name: str, args: list[int]) -> int:
         """An operator on nodes."""

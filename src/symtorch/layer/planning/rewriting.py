@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...symbolic.expression import Expression
+from .branches import LayerBuilder
 from .builder import Builder
 from .graph import Graph, Input, without_the_unused
 from .long_sums import long_sums, share_sums
-from .products import ProductSharer
 
 
 def build_graph(
@@ -22,7 +22,7 @@ def build_graph(
         trainable: whether constants are `Parameter` leaves, numbered left to right, or
             numbers, on which all that can be computed beforehand is.
     """
-    builder = ProductSharer(_inputs(variables), trainable)
+    builder = LayerBuilder(_inputs(variables), trainable)
     outputs = [builder.build(expression.root) for expression in expressions]
     return without_the_unused(share_sums(builder, outputs), outputs, len(variables))
 
