@@ -326,7 +326,7 @@ def test_gradients_flow_through_rows_that_count_and_through_padding():
     model(x, mask).sum().backward()
     expected = torch.stack([torch.full_like(x[..., 0], 2.0), 2 * x.detach()[..., 1]], -1)
     torch.testing.assert_close(x.grad[mask], expected[mask], rtol=1e-3, atol=1e-3)
-    assert all(p.grad.isfinite().all() for p in model.switch.parameters())
+    assert all(p.grad.isfinite().all() for p in model.symbolic_state.switch.parameters())
 
 
 @pytest.mark.parametrize(
@@ -671,5 +671,5 @@ def test_an_adapter_of_ones_own_is_one_class(monkeypatch):
     switch(model)
     edges = randn(5, 2)
     torch.testing.assert_close(model(Graph(edges)), edges.prod(1, keepdim=True))
-    layout = model._distillation.layout
+    layout = model.distilled.results.layout
     assert Layout.from_json(layout.to_json()) == layout

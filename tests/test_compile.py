@@ -58,10 +58,10 @@ def test_switching_compiles_only_when_asked_and_until_the_block_is_back():
     model = distilled_law()
     x = randn(30, 2)
     model.switch_to_symbolic()
-    assert not model.switch.compiled
+    assert not model.symbolic_state.switch.compiled
     plain = model(x)
     model.switch_to_symbolic(compile=True)
-    assert model.switch.compiled
+    assert model.symbolic_state.switch.compiled
     torch.testing.assert_close(model(x), plain)
     # Copies and files hold the equations, not the compiler's work.
     file = io.BytesIO()
@@ -69,12 +69,12 @@ def test_switching_compiles_only_when_asked_and_until_the_block_is_back():
     file.seek(0)
     for other in (copy.deepcopy(model), torch.load(file, weights_only=False)):
         assert other.is_symbolic
-        assert not other.switch.compiled
+        assert not other.symbolic_state.switch.compiled
         torch.testing.assert_close(other(x), plain)
     model.switch_to_block()
     assert not any(module._compiled_call_impl for module in model.modules())
     model.switch_to_symbolic()
-    assert not model.switch.compiled
+    assert not model.symbolic_state.switch.compiled
 
 
 @pytest.mark.parametrize("trainable", [False, True])

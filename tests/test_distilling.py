@@ -368,9 +368,22 @@ def test_saved_fronts_are_the_fronts(block, tmp_path):
     assert json.loads(files[0].read_text())["format"] == "symtorch.front"
 
 
-def test_a_name_with_a_slash_is_no_folder(tmp_path):
-    SymbolicModel(Law(), "a/b").distill(X, output_dim=0, sr_params=QUICK, save_path=tmp_path)
-    assert [file.name for file in tmp_path.iterdir()] == ["a_b.0.json"]
+def test_each_name_has_a_file_of_its_own(tmp_path):
+    names = ["a/b", "a_b", "a%2Fb", "a\0b", "Schicht für x", "..", "a\\b", "a:b"]
+    recording = SymbolicModel(Law(), "law").record(X)
+    for name in names:
+        SymbolicModel(Law(), name).distill(recording, 0, sr_params=QUICK, save_path=tmp_path)
+    assert len(list(tmp_path.iterdir())) == len(names)
+    assert {"a%2Fb.0.json", "a_b.0.json", "Schicht für x.0.json"} <= {
+        file.name for file in tmp_path.iterdir()
+    }
+
+
+def test_a_name_too_long_for_a_file_is_noticed_before_the_search(tmp_path):
+    block = SymbolicModel(Law(), "layer" * 60)
+    with pytest.raises(InputError, match="too long for the name of a file; 255 bytes"):
+        block.distill(X, sr_params={"niterations": 10**6}, save_path=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_noticed_before_the_search(block, tmp_path):

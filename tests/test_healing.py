@@ -77,13 +77,13 @@ def test_it_comes_closer_to_the_intact_model(hybrid):
     after = numbers(hybrid.head) | {"in." + k: v for k, v in numbers(hybrid.inner).items()}
     assert all(torch.equal(after[name], rest[name]) for name in rest)
     # Frozen again, with the trained constants in the fronts.
-    assert not any(p.requires_grad for p in hybrid.block.reduction.parameters())
-    assert not hybrid.block.switch.trainable_constants
+    assert not any(p.requires_grad for p in hybrid.block.symbolic_state.reduction.parameters())
+    assert not hybrid.block.symbolic_state.switch.trainable_constants
     changed = [
         row
         for dim, front in hybrid.block.fronts.items()
         for row in front
-        if row.trained and row.complexity == hybrid.block.switch.chosen[dim]
+        if row.trained and row.complexity == hybrid.block.symbolic_state.switch.chosen[dim]
     ]
     assert changed
     assert {*hybrid.block.fronts} == {*fronts}
@@ -135,10 +135,10 @@ def test_plain_layers_are_healed_too():
 
 def test_trainable_constants_stay_trainable(hybrid):
     hybrid.block.switch_to_symbolic(trainable_constants=True)
-    switch = hybrid.block.switch
+    switch = hybrid.block.symbolic_state.switch
     heal(hybrid, BATCHES, steps=5, evaluate_every=5)
-    assert hybrid.block.switch is switch
-    assert hybrid.block.reduction.encoder.requires_grad
+    assert hybrid.block.symbolic_state.switch is switch
+    assert hybrid.block.symbolic_state.reduction.encoder.requires_grad
 
 
 @pytest.mark.parametrize("trained", [False, True])
@@ -152,7 +152,8 @@ def test_an_interrupt_puts_everything_back(hybrid, stop, trained):
     def interrupt(progress):
         if progress.step >= 10:
             assert not torch.equal(
-                hybrid.block.reduction.encoder, before["block.reduction.encoder"]
+                hybrid.block.symbolic_state.reduction.encoder,
+                before["block.symbolic_state.reduction.encoder"],
             )
             raise stop
 
@@ -198,7 +199,9 @@ def test_the_same_seed_gives_the_same(hybrid):
     other = copy.deepcopy(hybrid)
     results = [heal(net, BATCHES, steps=10, evaluate_every=5) for net in (hybrid, other)]
     assert results[0] == results[1]
-    assert torch.equal(hybrid.block.reduction.encoder, other.block.reduction.encoder)
+    assert torch.equal(
+        hybrid.block.symbolic_state.reduction.encoder, other.block.symbolic_state.reduction.encoder
+    )
 
 
 def test_another_optimizer(hybrid):
@@ -248,17 +251,18 @@ def local_hybrid() -> Net:
 def test_local_equations_are_healed_and_stay_in_force(with_global):
     net = local_hybrid()
     if not with_global:
-        net.block._distillation = type(net.block._distillation)("block")
-    net.block.switch_to_symbolic(SLIME=True)
-    chosen = net.block.switch.chosen
+        state = net.block.symbolic_state
+        state.results = {**state.nothing(), "explained": state.results["explained"]}
+    net.block.explained.switch_to_symbolic()
+    chosen = net.block.symbolic_state.switch.chosen
     fronts = net.block.fronts
-    before = net.block.switch.expressions
+    before = net.block.symbolic_state.switch.expressions
     result = heal(net, BATCHES, loss="mse", steps=40, learning_rate=0.02)
     assert result.after < result.before
-    assert net.block.switch.local
-    assert net.block.switch.chosen == chosen
-    assert not net.block.switch.trainable_constants
-    after = net.block.switch.expressions
+    assert net.block.symbolic_state.switch.kind == "explained"
+    assert net.block.symbolic_state.switch.chosen == chosen
+    assert not net.block.symbolic_state.switch.trainable_constants
+    after = net.block.symbolic_state.switch.expressions
     assert any(after[dim] != before[dim] for dim in chosen)
     assert {dim: net.block.local_fronts[dim].select(c).expression for dim, c in chosen.items()} == (
         after

@@ -402,7 +402,7 @@ def test_equations_are_chosen_by_complexity(distilled, complexity, dims):
     else:
         expected = dict.fromkeys(asked or [0, 1], complexity)
     with distilled.symbolic(complexity, dims):
-        chosen = dict(distilled.switch.chosen)
+        chosen = dict(distilled.symbolic_state.switch.chosen)
         answer = distilled(X)
     for dim, size in expected.items():
         row = distilled.fronts[dim].select(size)
@@ -425,10 +425,10 @@ def test_equations_are_chosen_by_complexity(distilled, complexity, dims):
 )
 def test_a_choice_that_is_not_there_changes_nothing(distilled, complexity, dims, error, text):
     with distilled.symbolic(complexity=1):
-        before = distilled.switch
+        before = distilled.symbolic_state.switch
         with pytest.raises(error, match=text):
             distilled.switch_to_symbolic(complexity, dims)
-        assert distilled.switch is before
+        assert distilled.symbolic_state.switch is before
 
 
 @pytest.mark.parametrize(
@@ -450,7 +450,7 @@ def test_before_distilling_there_is_nothing_to_use(use):
 def test_the_context_goes_back_to_where_it_was(block, switched, error):
     if switched:
         block.switch_to_symbolic(complexity=1)
-    before, switch = block(X), block.switch
+    before, switch = block(X), block.symbolic_state.switch
     try:
         with block.symbolic() as inside:
             assert inside is block
@@ -460,13 +460,13 @@ def test_the_context_goes_back_to_where_it_was(block, switched, error):
                 raise error
     except (ZeroDivisionError, KeyboardInterrupt):
         pass
-    assert block.switch is switch
+    assert block.symbolic_state.switch is switch
     assert torch.equal(block(X), before)
 
 
 def test_contexts_nest(block):
     with block.symbolic(complexity=1), block.symbolic(complexity=3, dims=1):
-        assert block.switch.chosen == {1: 3}
+        assert block.symbolic_state.switch.chosen == {1: 3}
     assert not block.is_symbolic
 
 
@@ -567,28 +567,30 @@ def test_gradients_to_inputs_are_those_of_finite_differences(distilled, dims):
 @pytest.mark.parametrize("dims", [None, 0], ids=str)
 def test_gradients_to_constants_are_those_of_finite_differences(block, dims):
     block.double().switch_to_symbolic(dims=dims, trainable_constants=True)
-    [(name, constants)] = block.switch.named_parameters()
+    [(name, constants)] = block.symbolic_state.switch.named_parameters()
     assert constants.dtype == torch.float64
     x = randn(3, 2, dtype=torch.float64).requires_grad_()
 
     def outputs(x, constants):
-        return torch.func.functional_call(block, {f"switch.{name}": constants}, (x,))
+        return torch.func.functional_call(block, {f"symbolic_state.switch.{name}": constants}, (x,))
 
     assert torch.autograd.gradcheck(outputs, (x, constants))
 
 
 def test_constants_are_frozen_unless_asked_for(block):
     block.switch_to_symbolic()
-    assert not list(block.switch.parameters())
+    assert not list(block.symbolic_state.switch.parameters())
     block.switch_to_symbolic(trainable_constants=True)
-    assert list(block.switch.parameters())
-    assert {id(p) for p in block.switch.parameters()} <= {id(p) for p in block.parameters()}
+    assert list(block.symbolic_state.switch.parameters())
+    assert {id(p) for p in block.symbolic_state.switch.parameters()} <= {
+        id(p) for p in block.parameters()
+    }
 
 
 def trained(block, gain, steps=200):
     """Switched with trainable constants that were trained to another gain."""
     block.switch_to_symbolic(trainable_constants=True)
-    optimizer = torch.optim.Adam(block.switch.parameters(), lr=0.05)
+    optimizer = torch.optim.Adam(block.symbolic_state.switch.parameters(), lr=0.05)
     for _ in range(steps):
         optimizer.zero_grad()
         (block(X) - law(X, gain)).square().mean().backward()
@@ -604,7 +606,7 @@ def slope(front):
 def test_trained_constants_show_up_everywhere(block):
     assert slope(block.fronts[0]) == pytest.approx(2.0, abs=1e-3)
     trained(block, gain=5.0)
-    size = block.switch.chosen[0]
+    size = block.symbolic_state.switch.chosen[0]
     for _ in ("switched", "back at the block"):
         front = block.fronts[0]
         assert slope(front) == pytest.approx(5.0, abs=0.01)

@@ -94,7 +94,7 @@ def test_impossible_schedules_are_refused_at_once(change, message):
     block = SymbolicModel(Scaled(), "m")
     with pytest.raises(InputError, match=message):
         block.setup_pruning(**{"initial_dim": 4, "target_dim": 2, "total_steps": 10, **change})
-    assert block.pruning is None
+    assert block.symbolic_state.pruning is None
 
 
 def test_numbers_from_numpy_are_numbers():
@@ -275,7 +275,7 @@ def test_only_active_outputs_are_distilled_and_the_block_is_not_needed():
     assert (block(X)[:, [1, 3]] == 0).all()
     block.switch_to_symbolic(trainable_constants=True)
     block(X).sum().backward()
-    assert block.switch.layers[0].constants.grad.abs().sum() > 0
+    assert block.symbolic_state.switch.layers[0].constants.grad.abs().sum() > 0
 
 
 def test_an_equation_of_a_pruned_output_is_refused():
@@ -306,7 +306,7 @@ def test_pruning_after_distilling():
     assert (block(X)[:, [1, 3]] == 0).all()
     torch.testing.assert_close(block(X)[:, 2], 3 * X.sum(-1))
     block.switch_to_symbolic()
-    assert list(block.switch.chosen) == [0]
+    assert list(block.symbolic_state.switch.chosen) == [0]
     block.setup_pruning(4, 2, total_steps=10)
     assert (block(X)[:, [1, 3]] != 0).all()
 
@@ -346,7 +346,7 @@ def test_schedule_and_mask_survive(way, switched):
         block.distill(X, sr_params=QUICK)
         block.switch_to_symbolic(trainable_constants=True)
     again = way(block)
-    assert again.pruning.schedule == block.pruning.schedule
+    assert again.symbolic_state.pruning.schedule == block.symbolic_state.pruning.schedule
     assert again.get_active_dimensions() == [0, 2]
     assert torch.equal(again(X), block(X))
     block.setup_pruning(4, 4, 1)
@@ -355,7 +355,12 @@ def test_schedule_and_mask_survive(way, switched):
 
 def test_the_mask_is_a_buffer_but_no_entry_of_its_own():
     block = pruned_to(2)
-    assert dict(block.named_buffers())["pruning.active"].tolist() == [True, False, True, False]
+    assert dict(block.named_buffers())["symbolic_state.pruning.active"].tolist() == [
+        True,
+        False,
+        True,
+        False,
+    ]
     assert set(block.state_dict()) == {"block.scales", "_extra_state"}
 
 
@@ -367,12 +372,10 @@ def decoded(block):
     return json.loads(bytes(block.get_extra_state().tolist()))
 
 
-def test_files_from_before_there_was_pruning_load():
-    data = decoded(SymbolicModel(Scaled(), "m"))
-    del data["pruning"]
+def test_files_without_pruning_end_it():
     block = pruned_to(2)
-    block.set_extra_state(encoded(data))
-    assert block.pruning is None
+    block.load_state_dict(SymbolicModel(Scaled().eval(), "m").state_dict())
+    assert block.symbolic_state.pruning is None
 
 
 SCHEDULE = {

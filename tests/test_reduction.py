@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def test_all_rows_count_and_few_are_kept():
     few = distill(block, list(x.split(500)), Reduction(2, 1), max_samples=400)
     all_of_them = Moments.of(x, block.block(x).detach())
     expected = all_of_them.xx.diagonal().sqrt()
-    torch.testing.assert_close(block.reduction.input_scale, expected.float())
+    torch.testing.assert_close(block.symbolic_state.reduction.input_scale, expected.float())
     assert len(few) == 1
 
 
@@ -223,17 +224,17 @@ def test_a_linear_path_takes_what_is_linear(linear):
     slopes = torch.linalg.lstsq(x - x.mean(0), y - y.mean(0)).solution
     linear_alone = float((y - y.mean(0) - (x - x.mean(0)) @ slopes).square().mean() / y.var())
     assert error(block, x) < 0.3 * linear_alone
-    share = float(block.reduction.linear_share)
+    share = float(block.symbolic_state.reduction.linear_share)
     assert share == pytest.approx(1 - linear_alone * float(y.var() / y.var(0).mean()), abs=0.03)
-    assert (block.reduction.linear is not None) == (linear is True)
+    assert (block.symbolic_state.reduction.linear is not None) == (linear is True)
 
 
 def test_gradients_of_a_block_in_half_precision():
     block, x = SymbolicModel(Wide().to(torch.bfloat16), "wide"), randn(1000, WIDTH)
     distill(block, x.to(torch.bfloat16), Reduction(3, 2, method="gradient"))
-    assert block.reduction.encoder.dtype == torch.bfloat16
+    assert block.symbolic_state.reduction.encoder.dtype == torch.bfloat16
     assert block.block.read.dtype == torch.bfloat16
-    read = torch.linalg.qr(block.reduction.encoder.detach().float()).Q
+    read = torch.linalg.qr(block.symbolic_state.reduction.encoder.detach().float()).Q
     inside = (block.block.read.detach().float().T @ read).square().sum()
     assert float(inside) == pytest.approx(3, abs=0.1)
 
@@ -242,7 +243,7 @@ def test_gradients_of_a_block_in_half_precision():
 def test_gradients_find_the_directions_exactly(linear):
     block, x = SymbolicModel(Wide(), "wide"), randn(1500, WIDTH)
     distill(block, x, Reduction(3, 2, method="gradient", linear=linear), sr_params=SEARCH)
-    read = torch.linalg.qr(block.reduction.encoder.detach()).Q
+    read = torch.linalg.qr(block.symbolic_state.reduction.encoder.detach()).Q
     inside = (block.block.read.T @ read).square().sum()
     if linear:  # what is left bends along two of the three
         inside = (block.block.read.T[:2] @ read[:, :2]).square().sum() + 1
@@ -260,9 +261,9 @@ def test_principal_components_on_request():
     block = SymbolicModel(Wide(), "wide")
     x = randn(1000, WIDTH) * torch.linspace(3, 0.1, WIDTH)
     distill(block, x, Reduction(4, 2, method="pca"))
-    z = block.reduction.encode(x)
+    z = block.symbolic_state.reduction.encode(x)
     torch.testing.assert_close(z.var(0, correction=0), torch.ones(4), rtol=1e-3, atol=1e-3)
-    assert int(block.reduction.encoder[:, 0].abs().argmax()) < 3
+    assert int(block.symbolic_state.reduction.encoder[:, 0].abs().argmax()) < 3
     with block.symbolic():
         assert block(x).shape == (1000, TARGET)
 
@@ -272,13 +273,13 @@ def test_a_pca_reduction_may_have_a_linear_path_of_its_own():
     x = randn(2000, WIDTH)
     request = Reduction(2, 1, method="pca", linear=2)
     distill(block, x, request)
-    assert block.reduction.shape.coordinates == 4
+    assert block.symbolic_state.reduction.shape.coordinates == 4
     assert error(block, x) < 0.5
 
 
 def test_the_equations_are_those_that_are_computed(distilled):
     block, x = copied(distilled), randn(50, WIDTH, seed=3)
-    part = block.reduction
+    part = block.symbolic_state.reduction
     z = part.encode(x)
     hidden = torch.stack([front.predict(z.double()) for front in block.fronts.values()], 1)
     expected = hidden.float() @ part.decoder + part.output_bias
@@ -290,7 +291,7 @@ def test_the_equations_are_those_that_are_computed(distilled):
 
 def test_reduced_outputs_that_are_not_switched_stay_at_their_mean(distilled):
     block, x = copied(distilled), randn(50, WIDTH, seed=3)
-    part = block.reduction
+    part = block.symbolic_state.reduction
     with block.symbolic(dims=1):
         got = block(x)
     values = block.get_symbolic_function(1)(part.encode(x))
@@ -308,7 +309,7 @@ def test_the_loss_of_the_model_weighs_outputs():
     before = state_of_the_world(net.inner, block.block, net.head)
     weighed, plain = (
         distill(block, list(x.split(500)), Reduction(2, 1, loss=loss), parent_model=net)
-        and block.reduction.decoder[0].detach().clone()
+        and block.symbolic_state.reduction.decoder[0].detach().clone()
         for loss in (lambda output, batch: output.sum(), None)
     )
     assert state_of_the_world(net.inner, block.block, net.head) == before
@@ -342,31 +343,31 @@ def test_coordinates_are_named_and_traced_to_features():
     x[:, 3] *= 2
     distill(block, x, Reduction(1, 1), variable_names=["topic"])
     assert block.fronts[0].variables == ("topic",)
-    ((name, weight), (second, _)) = top_features(block.reduction, 0, count=2)
+    ((name, weight), (second, _)) = top_features(block.symbolic_state.reduction, 0, count=2)
     assert (name, second) == ("x3", "x8")
     assert abs(weight) == pytest.approx(1, abs=0.05)
     names = [f"feature{i}" for i in range(WIDTH)]
-    assert top_features(block.reduction, 0, count=1, names=names)[0][0] == "feature3"
-    assert explained(block.reduction, block.fronts)[0] == pytest.approx(1, abs=1e-3)
+    assert top_features(block.symbolic_state.reduction, 0, count=1, names=names)[0][0] == "feature3"
+    assert explained(block.symbolic_state.reduction, block.fronts)[0] == pytest.approx(1, abs=1e-3)
     text = str(block.show_symbolic_expression())
     assert "topic: " in text
     assert "100.0% explained by" in text
     with pytest.raises(InputError, match="coordinates 0-0; asked for 4"):
-        top_features(block.reduction, 4)
+        top_features(block.symbolic_state.reduction, 4)
     with pytest.raises(InputError, match="1 names for 24"):
-        top_features(block.reduction, 0, names=["a"])
+        top_features(block.symbolic_state.reduction, 0, names=["a"])
 
 
 def test_explained_variance_adds_up_to_what_is_measured(distilled):
     x = randn(4000, WIDTH)
     expected = distilled.block(x).detach()
     total = expected.var(0, correction=0).sum()
-    part = sum(explained(distilled.reduction, distilled.fronts).values())
+    part = sum(explained(distilled.symbolic_state.reduction, distilled.fronts).values())
     block = copied(distilled)
     with torch.no_grad(), block.symbolic():
         left = (block(x) - expected).square().mean(0).sum()
     assert part == pytest.approx(float(1 - left / total), abs=0.03)
-    assert "of the variance" in describe(distilled.reduction, distilled.fronts)
+    assert "of the variance" in describe(distilled.symbolic_state.reduction, distilled.fronts)
 
 
 # -- a module like any other ------------------------------------------------------------------
@@ -387,27 +388,30 @@ def test_type_and_shape_are_the_blocks(distilled, dtype):
 
 def test_everything_is_trained_when_asked_and_only_then(distilled):
     block = copied(distilled)
-    assert not any(p.requires_grad for p in block.reduction.parameters())
+    assert not any(p.requires_grad for p in block.symbolic_state.reduction.parameters())
     block.switch_to_symbolic(trainable_constants=True)
     block(randn(20, WIDTH)).square().sum().backward()
     names = [name for name, p in block.named_parameters() if p.grad is not None]
-    expected = {f"reduction.{n}" for n in ("encoder", "encoder_bias", "decoder", "output_bias")}
-    assert set(names) == {*expected, "switch.layers.0.constants"}
+    expected = {
+        f"symbolic_state.reduction.{n}"
+        for n in ("encoder", "encoder_bias", "decoder", "output_bias")
+    }
+    assert set(names) == {*expected, "symbolic_state.switch.layers.0.constants"}
     with block.symbolic():  # frozen inside, trainable again after
-        assert not block.reduction.encoder.requires_grad
-    assert block.reduction.encoder.requires_grad
+        assert not block.symbolic_state.reduction.encoder.requires_grad
+    assert block.symbolic_state.reduction.encoder.requires_grad
     block.switch_to_block()
-    assert not block.reduction.encoder.requires_grad
+    assert not block.symbolic_state.reduction.encoder.requires_grad
 
 
 def test_gradients_are_right(distilled):
     block = copied(distilled).double()
     block.switch_to_symbolic(trainable_constants=True)
     x = randn(3, WIDTH).double()
-    encoder = block.reduction.encoder
+    encoder = block.symbolic_state.reduction.encoder
 
     def of(values):
-        return torch.func.functional_call(block, {"reduction.encoder": values}, (x,))
+        return torch.func.functional_call(block, {"symbolic_state.reduction.encoder": values}, (x,))
 
     assert torch.autograd.gradcheck(of, (encoder.detach().requires_grad_(),))
 
@@ -421,7 +425,10 @@ def test_saved_and_loaded(trained, linear):
     block.switch_to_symbolic(trainable_constants=trained)
     if trained:
         with torch.no_grad():
-            for p in (*block.switch.parameters(), *block.reduction.parameters()):
+            for p in (
+                *block.symbolic_state.switch.parameters(),
+                *block.symbolic_state.reduction.parameters(),
+            ):
                 p.mul_(1.1)
     file = io.BytesIO()
     torch.save(block.state_dict(), file)
@@ -430,26 +437,59 @@ def test_saved_and_loaded(trained, linear):
     fresh.load_state_dict(torch.load(file, weights_only=True))
     torch.testing.assert_close(fresh(x), block(x), rtol=0, atol=0)
     assert fresh.fronts == block.fronts
-    assert fresh.reduction.encoder.requires_grad == trained
+    assert fresh.symbolic_state.reduction.encoder.requires_grad == trained
     assert str(fresh.show_symbolic_expression()) == str(block.show_symbolic_expression())
     plain = SymbolicModel(Wide(), "wide").state_dict()
     fresh.load_state_dict(plain)
-    assert fresh.reduction is None
+    assert fresh.symbolic_state.reduction is None
     assert not fresh.is_symbolic
 
 
-def test_what_is_no_saved_reduction_is_refused(distilled):
-    state = distilled.state_dict()
-    fresh = SymbolicModel(Wide(), "wide")
-    for change in (
-        {"reduction._extra_state": torch.frombuffer(bytearray(b"{}"), dtype=torch.uint8)},
-        {"reduction._extra_state": torch.zeros(3, dtype=torch.uint8)},
-        {"reduction.encoder": torch.zeros(2, 2)},
-    ):
-        with pytest.raises(RuntimeError, match=r"reduction|matrices"):
-            fresh.load_state_dict({**state, **change})
-        assert fresh.reduction is None
-        assert fresh.fronts == {}
+def document(block, change):
+    data = json.loads(bytes(block.state_dict()["_extra_state"].tolist()))
+    data["reduction"] = change(data["reduction"])
+    return {"_extra_state": torch.tensor([*json.dumps(data).encode()], dtype=torch.uint8)}
+
+
+def resized(**sizes):
+    return lambda saved: {**saved, "shape": {**saved["shape"], **sizes}}
+
+
+ENCODER = "symbolic_state.reduction.encoder"
+HOSTILE = {
+    "no object": (lambda block: document(block, lambda saved: [1]), "must be an object"),
+    "none, but matrices": (lambda block: document(block, lambda saved: None), "has use for"),
+    "of no size": (lambda block: document(block, resized(inputs=0)), "must be positive"),
+    "huge": (lambda block: document(block, resized(inputs=10**12)), "must be"),
+    "of another layout": (lambda block: document(block, resized(width=30_000)), "its layout"),
+    "code for a method": (
+        lambda block: document(block, lambda saved: {**saved, "method": 3}),
+        "must be text",
+    ),
+    "another matrix": (lambda block: {ENCODER: torch.zeros(2, 2)}, r"must be \[24, 3\]"),
+    "no matrix": (lambda block: {ENCODER: None}, "must be a tensor"),
+    "more matrices": (lambda block: {ENCODER + "2": torch.zeros(2)}, "has the matrices"),
+    "whole numbers": (lambda block: {ENCODER: torch.zeros(24, 3).int()}, "floating-point"),
+    "complex": (lambda block: {ENCODER: torch.zeros(24, 3) * 1j}, "floating-point"),
+    "a sparse matrix": (lambda block: {ENCODER: torch.zeros(24, 3).to_sparse()}, "is sparse"),
+    "a meta matrix": (lambda block: {ENCODER: torch.zeros(24, 3, device="meta")}, "is meta"),
+    "a claim": (lambda block: {ENCODER: torch.zeros(1).expand(24, 3)}, "claims 72 numbers"),
+}
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(("change", "message"), HOSTILE.values(), ids=HOSTILE)
+def test_what_is_no_saved_reduction_is_refused(distilled, change, message, strict):
+    state, x = distilled.state_dict(), randn(5, WIDTH)
+    other = SymbolicModel(Wide(), "wide")
+    distill(other, randn(800, WIDTH), Reduction(2, 1))
+    other.switch_to_symbolic(trainable_constants=True)
+    for block in (SymbolicModel(Wide(), "wide"), other):
+        before, expected = copy.deepcopy(block.state_dict()), block(x)
+        with pytest.raises(RuntimeError, match=f"block 'wide': .*{message}"):
+            block.load_state_dict({**state, **change(distilled)}, strict=strict)
+        assert all(torch.equal(value, before[key]) for key, value in block.state_dict().items())
+        assert torch.equal(block(x), expected)
 
 
 def test_a_copy_is_independent(distilled):
@@ -457,7 +497,7 @@ def test_a_copy_is_independent(distilled):
     block.switch_to_symbolic()
     other = copy.deepcopy(block)
     with torch.no_grad():
-        other.reduction.encoder.zero_()
+        other.symbolic_state.reduction.encoder.zero_()
     x = randn(5, WIDTH)
     assert not torch.equal(block(x), other(x))
 
@@ -506,13 +546,13 @@ def test_new_coordinates_replace_old_ones_and_stay_switched():
     block.switch_to_symbolic(dims=1)
     distill(block, x, Reduction(2, 1))
     assert [*block.fronts] == [0]
-    assert block.switch.chosen.keys() == {0}
+    assert block.symbolic_state.switch.chosen.keys() == {0}
     assert block(x).shape == (800, TARGET)
     short = {"engine": "operon", "sr_params": {**QUICK, "unary_operators": ["square"]}}
     with pytest.raises(InputError, match="another way"):
         block.distill(x, output_dim=5, **short)
     block.distill(x, output_dim=[0], **short)
-    assert block.reduction is None
+    assert block.symbolic_state.reduction is None
     assert block.fronts[0].variables == tuple(f"x{i}" for i in range(WIDTH))
     assert block(x).shape == (800, TARGET)
 
@@ -529,7 +569,7 @@ def test_a_recording_can_be_reduced():
 
 def test_what_cannot_be_reduced_changes_nothing(distilled):
     block, x = copied(distilled), randn(300, WIDTH)
-    fronts, matrices = block.fronts, block.reduction
+    fronts, matrices = block.fronts, block.symbolic_state.reduction
     for request, data, message in (
         (Reduction(40, 2), x, "asks for 40 inputs, and 24 is all there are"),
         (Reduction(3, 9), x, "asks for 9 outputs, and 2"),
@@ -540,9 +580,9 @@ def test_what_cannot_be_reduced_changes_nothing(distilled):
     with pytest.raises(StateError, match="does not depend"):
         distill(block, x, Reduction(3, 2, loss=lambda o, b: torch.ones(())))
     assert block.fronts == fronts
-    assert block.reduction is matrices
+    assert block.symbolic_state.reduction is matrices
     block.clear_fronts()
-    assert block.reduction is None
+    assert block.symbolic_state.reduction is None
     block.setup_pruning(TARGET, 4, total_steps=10)
     with pytest.raises(StateError, match="pruned"):
         block.distill(x, reduce=Reduction(3, 2))
@@ -580,8 +620,8 @@ def test_weights_are_checked(distilled):
 def test_its_sizes_are_shown(distilled):
     text = repr(distilled)
     assert "24 -> 3 coordinates -> 2 of 16 outputs, supervised, no linear path" in text
-    assert distilled.reduction.numbers == 24 * 3 + 3 + 2 * 16 + 16
-    assert isinstance(distilled.reduction, Coordinates)
+    assert distilled.symbolic_state.reduction.numbers == 24 * 3 + 3 + 2 * 16 + 16
+    assert isinstance(distilled.symbolic_state.reduction, Coordinates)
 
 
 # -- a language model as it is ----------------------------------------------------------------

@@ -13,7 +13,7 @@ import symtorch
 
 PACKAGE = Path(symtorch.__file__).parent
 
-GROUND = {"errors", "lazy", "documents"}
+GROUND = {"errors", "lazy", "documents", "files"}
 """Files that all rooms may use; they use each other only."""
 
 ROOMS = [

@@ -92,7 +92,7 @@ def shifted(block):
     """Switched, with constants that were trained (by hand)."""
     block.switch_to_symbolic(trainable_constants=True)
     with torch.no_grad():
-        for parameter in block.switch.parameters():
+        for parameter in block.symbolic_state.switch.parameters():
             parameter.add_(0.25)
     return block
 
@@ -106,8 +106,8 @@ def test_everything_survives(block, state, way):
     assert again.fronts == block.fronts
     assert again.is_symbolic == block.is_symbolic
     if block.is_symbolic:
-        assert again.switch.chosen == block.switch.chosen
-        assert again.switch.expressions == block.switch.expressions
+        assert again.symbolic_state.switch.chosen == block.symbolic_state.switch.chosen
+        assert again.symbolic_state.switch.expressions == block.symbolic_state.switch.expressions
     assert [(n, p.tolist()) for n, p in again.named_parameters()] == [
         (n, p.tolist()) for n, p in block.named_parameters()
     ]
@@ -129,7 +129,7 @@ def test_a_block_without_equations_survives(way):
 
 def test_a_loaded_block_can_be_trained_and_distilled_further(block):
     again = by_state_dict(shifted(block))
-    optimizer = torch.optim.SGD(again.switch.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(again.symbolic_state.switch.parameters(), lr=0.1)
     before = again(X)
     before.square().mean().backward()
     optimizer.step()
@@ -144,7 +144,7 @@ def test_a_copy_is_independent(block):
     block.switch_to_symbolic(trainable_constants=True)
     other = copy.deepcopy(block)
     with torch.no_grad():
-        for parameter in other.switch.parameters():
+        for parameter in other.symbolic_state.switch.parameters():
             parameter.zero_()
     other.switch_to_block()
     torch.testing.assert_close(block(X), law(X), rtol=1e-4, atol=1e-4)
@@ -182,7 +182,7 @@ def test_a_model_with_several_wrapped_blocks_survives(tmp_path):
     again = wrapped()
     again.load_state_dict(torch.load(tmp_path / "net.pt", weights_only=True))
     assert torch.equal(again(x), net(x))
-    assert again.encoder.switch.chosen == net.encoder.switch.chosen
+    assert again.encoder.symbolic_state.chosen == net.encoder.symbolic_state.chosen
     whole = torch.load(file_of(net), weights_only=False)
     assert torch.equal(whole(x), net(x))
 
@@ -275,28 +275,30 @@ def decoded(block):
 
 
 def edited(text, path, value):
-    """Saved JSON with one entry replaced; texts inside it are JSON too."""
-    data = json.loads(text) if isinstance(text, str) else copy.deepcopy(text)
+    """A saved document with one entry replaced."""
+    data = copy.deepcopy(text)
     here, *rest = path
     data[here] = edited(data[here], rest, value) if rest else value
-    return json.dumps(data) if isinstance(text, str) else data
+    return data
 
 
-LAYOUT, FRONT, FEATURES = ["layout"], ["outputs", "0", "front"], ["outputs", "0", "features"]
+FOUND, SWITCH = ["distilled"], ["switch"]
+LAYOUT, OUTPUTS = [*FOUND, "layout"], [*FOUND, "outputs"]
+FRONT, FEATURES = [*OUTPUTS, "0", "front"], [*OUTPUTS, "0", "features"]
 EDITS = {
     "another format": (["format"], "other"),
-    "a later version": (["version"], 2),
+    "another version": (["version"], 1),
     "layout missing": (LAYOUT, None),
     "layout no text": (LAYOUT, 5),
     "layout of another width": ([*LAYOUT, "inputs", "widths"], [3]),
     "huge input": ([*LAYOUT, "inputs", "widths"], [10**15]),
     "names that are no names": ([*LAYOUT, "inputs", "arguments"], ["os.system"]),
-    "outputs no dict": (["outputs"], [1]),
-    "output out of range": (["outputs", "7"], {}),
-    "output no number": (["outputs", "x"], {}),
-    "output a huge number": (["outputs", "9" * 5000], {}),
-    "output without front": (["outputs", "0"], {}),
-    "output no dict": (["outputs", "0"], 3),
+    "outputs no dict": (OUTPUTS, [1]),
+    "output out of range": ([*OUTPUTS, "7"], {}),
+    "output no number": ([*OUTPUTS, "x"], {}),
+    "output a huge number": ([*OUTPUTS, "9" * 5000], {}),
+    "output without front": ([*OUTPUTS, "0"], {}),
+    "output no dict": ([*OUTPUTS, "0"], 3),
     "front no text": (FRONT, 3),
     "front of code": ([*FRONT, "rows", 0, "equation"], "__import__('os').system('echo hi')"),
     "front of attributes": ([*FRONT, "rows", 0, "equation"], "x0.__class__"),
@@ -306,15 +308,29 @@ EDITS = {
     "features no text": (FEATURES, None),
     "features of other columns": ([*FEATURES, "columns"], ["a"]),
     "features of code": ([*FEATURES, "transforms"], [["x0", "exit()"], ["x1", "x1"]]),
-    "chosen no dict": (["chosen"], [0, 1]),
-    "chosen of nothing": (["chosen"], {}),
-    "chosen no such output": (["chosen"], {"1": 1, "5": 1}),
-    "chosen no such complexity": (["chosen"], {"0": 99}),
-    "chosen no number": (["chosen"], {"0": "1"}),
-    "chosen true": (["chosen"], {"0": True}),
-    "chosen huge": (["chosen"], {"9" * 5000: 1}),
-    "trainable no truth": (["trainable_constants"], "yes"),
+    "outputs of nothing": (FOUND, None),
+    "more entries": (["code"], "exit()"),
+    "request no object": (["request"], ["x"]),
+    "request of numbers": (["request", "inputs"], [3]),
+    "request of no axis": (["request", "feature_dim"], "last"),
 }
+
+IN_FORCE = {"kind": "distilled", "chosen": {"0": 1}, "trainable_constants": False}
+SWITCHES = {
+    "no object": [0, 1],
+    "of nothing": {**IN_FORCE, "chosen": {}},
+    "no dict": {**IN_FORCE, "chosen": [0, 1]},
+    "no such output": {**IN_FORCE, "chosen": {"1": 1, "5": 1}},
+    "no such complexity": {**IN_FORCE, "chosen": {"0": 99}},
+    "no number": {**IN_FORCE, "chosen": {"0": "1"}},
+    "true": {**IN_FORCE, "chosen": {"0": True}},
+    "huge": {**IN_FORCE, "chosen": {"9" * 5000: 1}},
+    "no truth": {**IN_FORCE, "trainable_constants": "yes"},
+    "no kind": {**IN_FORCE, "kind": "guessed"},
+    "of the other kind": {**IN_FORCE, "kind": "explained"},
+    "constants missing": {**IN_FORCE, "trainable_constants": True},
+}
+EDITS |= {f"switch {name}": (SWITCH, value) for name, value in SWITCHES.items()}
 
 RAW = {
     "bytes": b"{}",
@@ -328,7 +344,7 @@ RAW = {
     "a list": encoded([1]),
     "a number": encoded(3),
     "deep": encoded("[" * 100_000),
-    "keys missing": encoded({"format": "symtorch.block", "version": 1}),
+    "keys missing": encoded({"format": "symtorch.block", "version": 2}),
 }
 
 
@@ -376,7 +392,7 @@ def test_constants_of_another_shape_are_refused(block):
     block.switch_to_symbolic(trainable_constants=True)
     state = block.state_dict()
     [key] = [key for key in state if key.endswith("constants")]
-    with pytest.raises(RuntimeError, match="size mismatch for switch"):
+    with pytest.raises(RuntimeError, match=r"trained constants .* must be \[\d\]; got \[99\]"):
         SymbolicModel(Law(), "law").load_state_dict(state | {key: torch.zeros(99)})
 
 

@@ -594,7 +594,7 @@ def test_blocks_are_explained_and_switched(block, capsys):
     assert "switched in: complexity" in str(block.show_symbolic_expression(SLIME=True))
     block.switch_to_block()
     with block.symbolic(dims=1, SLIME=True):
-        assert block.switch.chosen.keys() == {1}
+        assert block.symbolic_state.switch.chosen.keys() == {1}
     function = block.get_symbolic_function(1, SLIME=True)
     torch.testing.assert_close(function(POINTS), block(POINTS)[:, 1])
 
@@ -603,13 +603,13 @@ def test_local_and_global_equations_stand_side_by_side(block):
     options = {"niterations": 1, "unary_operators": ["square"]}
     block.switch_to_symbolic(SLIME=True)
     block.distill(POINTS, output_dim=1, sr_params=options)
-    assert block.switch.local
+    assert block.symbolic_state.switch.kind == "explained"
     assert set(block.fronts) == {1}
     assert set(block.local_fronts) == {0, 1}
     block.switch_to_symbolic(dims=1)
-    assert not block.switch.local
+    assert block.symbolic_state.switch.kind == "distilled"
     block.distill(POINTS, output_dim=0, SLIME=True, slime_params={"x": POINTS[1]})
-    assert not block.switch.local
+    assert block.symbolic_state.switch.kind == "distilled"
     with pytest.raises(StateError, match="distilled so far: \\[1\\]"):
         block.switch_to_symbolic(dims=0)
     block.clear_fronts()
@@ -631,7 +631,7 @@ def test_blocks_with_transforms(block):
     with pytest.raises(InputError, match="has no variable 'nobody'"):
         loaded.set_variable_transforms({"nobody": "x0"})
     loaded.set_variable_transforms({"q": lambda rows: rows[:, 0] ** 2})
-    assert loaded.switch.local
+    assert loaded.symbolic_state.switch.kind == "explained"
     torch.testing.assert_close(loaded(POINTS), block.block(POINTS))
 
 
@@ -654,7 +654,7 @@ def test_blocks_are_saved_and_loaded(block, tmp_path):
     loaded = SymbolicModel(Local(), "local")
     loaded.load_state_dict(torch.load(tmp_path / "block.pt", weights_only=True))
     assert loaded.local_fronts == block.local_fronts
-    assert loaded.switch.local
+    assert loaded.symbolic_state.switch.kind == "explained"
     torch.testing.assert_close(loaded(POINTS), block(POINTS))
 
 

@@ -131,7 +131,9 @@ def test_parameters_keep_their_identity_for_optimizers(model):
 
 
 def test_options_reach_the_wrappers(model):
-    request = wrap(model, "head", feature_dim=1, inputs=("input",), output=0)["head"].request
+    request = wrap(model, "head", feature_dim=1, inputs=("input",), output=0)[
+        "head"
+    ].symbolic_state.request
     assert (request.feature_dim, request.inputs, request.output) == (1, ("input",), 0)
 
 

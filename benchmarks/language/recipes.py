@@ -207,16 +207,16 @@ def healed(
 def numbers(block: nn.Module) -> int:
     """How many numbers a stand-in holds."""
     if isinstance(block, SymbolicModel):
-        assert block.switch is not None
-        assert block.reduction is not None
-        constants = sum(len(e.constants) for e in block.switch.expressions.values())
-        return block.reduction.numbers + constants
+        assert block.symbolic_state.switch is not None
+        assert block.symbolic_state.reduction is not None
+        constants = sum(len(e.constants) for e in block.symbolic_state.switch.expressions.values())
+        return block.symbolic_state.reduction.numbers + constants
     kept = [*block.parameters(), *block.buffers()]
     return sum(tensor.numel() for tensor in kept)
 
 
 def terms(block: nn.Module) -> int:
     """Terms of the equations in force: constants in them that are no exponent."""
-    if not isinstance(block, SymbolicModel) or block.switch is None:
+    if not isinstance(block, SymbolicModel) or block.symbolic_state.switch is None:
         return 0
-    return sum(len(e.constants) for e in block.switch.expressions.values())
+    return sum(len(e.constants) for e in block.symbolic_state.switch.expressions.values())

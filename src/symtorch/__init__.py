@@ -11,6 +11,7 @@ from .errors import SymTorchError as SymTorchError
 from .errors import UnsupportedTypeError as UnsupportedTypeError
 from .layer import SymbolicLayer as SymbolicLayer
 from .model import SymbolicModel as SymbolicModel
+from .model import load_hybrid as load_hybrid
 from .model import unwrap as unwrap
 from .model import wrap as wrap
 from .pruning import PruningSchedule as PruningSchedule

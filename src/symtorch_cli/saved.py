@@ -79,7 +79,7 @@ def _natural(path: Path) -> tuple[str, int]:
 
 def _fronts_in_state(path: Path, block: str | None) -> dict[str, Front]:
     from symtorch.errors import InputError
-    from symtorch.model.state import BlockState
+    from symtorch.model.saving import read_block, results_of
 
     states = {
         key.removesuffix(STATE).rstrip("."): value
@@ -91,7 +91,7 @@ def _fronts_in_state(path: Path, block: str | None) -> dict[str, Front]:
         if block is not None and name != block:
             continue
         try:
-            found = BlockState.from_tensor(state, name).distillation
+            found = results_of(read_block(state), name)["distilled"]
         except InputError:
             if block is not None:
                 raise

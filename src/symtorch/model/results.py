@@ -1,17 +1,17 @@
-"""Distillation: everything that was found for a block, by output."""
+"""Results: everything that was found for a block, by output."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
 from ..errors import InputError, StateError
 from ..recording.adapters.layout import Layout
-from ..recording.dims import as_list, is_number
+from ..recording.dims import as_list
 from ..recording.features import Features, Transform
 from ..search.front import Front
 from ..symbolic.expression import Expression
@@ -19,6 +19,11 @@ from ..symbolic.expression import Expression
 Complexity: TypeAlias = int | Sequence[int] | Mapping[int, int] | None
 """Of the equations to use: one for all outputs, a list in their order, or by output; None
 chooses by `Front.get_best`."""
+
+Kind: TypeAlias = Literal["distilled", "explained"]
+"""What equations hold for: the block as it was recorded, or its surroundings of one row."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -30,16 +35,18 @@ class Distilled:
 
 
 @dataclass(frozen=True)
-class Distillation:
+class Results:
     """The fronts of a block. It never changes: an update is a new one.
 
     Args:
         block_name: what messages call the block.
+        kind: what the equations hold for.
         layout: how its calls map to columns; None while nothing was found.
         outputs: what was found, by output.
     """
 
     block_name: str
+    kind: Kind = "distilled"
     layout: Layout | None = None
     outputs: Mapping[int, Distilled] = field(default_factory=dict)
 
@@ -57,13 +64,13 @@ class Distillation:
                 f"{self.layout.inputs.names} then); clear_fronts() drops the old ones"
             )
 
-    def updated(self, layout: Layout, found: Mapping[int, Distilled]) -> Distillation:
+    def updated(self, layout: Layout, found: Mapping[int, Distilled]) -> Results:
         """With new fronts, in the place of older ones of the same outputs."""
         return replace(self, layout=layout, outputs={**self.outputs, **found})
 
     def with_expressions(
         self, chosen: Mapping[int, int], expressions: Mapping[int, Expression]
-    ) -> Distillation:
+    ) -> Results:
         """With trained equations in the place of those of the chosen complexities."""
         outputs = dict(self.outputs)
         for dim, expression in expressions.items():
@@ -75,7 +82,7 @@ class Distillation:
                 outputs[dim] = Distilled(front, found.features)
         return replace(self, outputs=outputs)
 
-    def with_functions(self, transforms: Mapping[str, Transform]) -> Distillation:
+    def with_functions(self, transforms: Mapping[str, Transform]) -> Results:
         """With variable transforms that are Python functions given again.
 
         Raises:
@@ -94,6 +101,11 @@ class Distillation:
                 for dim, found in self.outputs.items()
             },
         )
+
+    @property
+    def verb(self) -> str:
+        """The method that finds such equations."""
+        return "distill" if self.kind == "distilled" else "explain"
 
     @property
     def variables(self) -> set[str]:
@@ -122,7 +134,7 @@ class Distillation:
             outputs = f" has outputs 0-{self.layout.output.width - 1};" if self.layout else ":"
             raise StateError(
                 f"block '{self.block_name}'{outputs} asked for output {dim}; distilled so "
-                f"far: {sorted(self.outputs)}; call distill(...) first"
+                f"far: {sorted(self.outputs)}; call {self.verb}(...) first"
             )
         return self.outputs[dim]
 
@@ -167,73 +179,3 @@ class Distillation:
             except InputError as error:
                 raise InputError(f"block '{self.block_name}', output {dim}: {error}") from None
         return chosen
-
-    def table(
-        self, dim: int | None, complexity: int | None, switched: Mapping[int, int]
-    ) -> EquationTable:
-        """The equations as a table.
-
-        Args:
-            dim: one output; None for all.
-            complexity: only the equation of this complexity.
-            switched: complexity of the equations in force, by output.
-        """
-        dims = (sorted(self.outputs) or [0]) if dim is None else [dim]
-        parts = []
-        for number in dims:
-            front = self.output(number).front
-            state = f" (switched in: complexity {switched[number]})" if number in switched else ""
-            heading = f"{self.block_name}, output {number}{state}"
-            parts.append(f"{heading}\n{front.table(complexity=complexity)}")
-        return EquationTable("\n\n".join(parts))
-
-    def to_json(self) -> dict[str, Any]:
-        """As what JSON can hold; transforms that are Python functions are left out."""
-        return {
-            "layout": self.layout and self.layout.to_json(),
-            "outputs": {
-                str(dim): {"front": found.front.to_json(), "features": found.features.to_json()}
-                for dim, found in self.outputs.items()
-            },
-        }
-
-    @classmethod
-    def from_json(cls, block_name: str, data: Mapping[str, Any]) -> Distillation:
-        """Read what `to_json` wrote.
-
-        Raises:
-            InputError: it did not write this.
-        """
-        layout = None if data["layout"] is None else Layout.from_json(data["layout"])
-        outputs = data["outputs"]
-        if not isinstance(outputs, dict) or not all(map(is_number, outputs)):
-            raise InputError(f"block '{block_name}': saved outputs are malformed")
-        distilled = {}
-        for key, saved in outputs.items():
-            if layout is None or int(key) >= layout.output.width:
-                raise InputError(f"saved equations for an output {key!r} that the block has not")
-            if not isinstance(saved, dict) or set(saved) != {"front", "features"}:
-                raise InputError(f"saved output {key} must hold a front and its features")
-            features = Features.from_json(saved["features"])
-            front = Front.from_json(saved["front"])
-            fit = len(features.columns) == layout.inputs.count and front.variables == features.names
-            if not fit:
-                raise InputError(
-                    f"saved output {key}: its equations do not fit the block's columns"
-                )
-            distilled[int(key)] = Distilled(front, features)
-        return cls(block_name, layout, distilled)
-
-
-class EquationTable:
-    """A table of equations; ``str()`` is the text."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
-
-    def __repr__(self) -> str:
-        # Short: at a prompt the table has just been printed.
-        return f"<table of {self.text.count(chr(10))} lines>"

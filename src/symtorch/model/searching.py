@@ -26,17 +26,17 @@ joblib = LazyModule("joblib")
 ProgressArgument = bool | Callable[[Progress], None] | None
 
 
-def chosen_outputs(output_dim: int | Sequence[int] | None, width: int, name: str) -> list[int]:
+def chosen_outputs(asked: int | Sequence[int] | None, width: int, name: str) -> list[int]:
     """Output numbers from what a user asked for; None is all.
 
     Raises:
         InputError: there is no such output.
     """
-    if output_dim is None:
+    if asked is None:
         return list(range(width))
-    dims = as_list(output_dim)
+    dims = as_list(asked)
     if not dims:
-        raise InputError(f"block '{name}': output_dim is empty; None asks for all outputs")
+        raise InputError(f"block '{name}': dims is empty; None asks for all outputs")
     for dim in dims:
         if not 0 <= dim < width:
             raise InputError(f"block '{name}' has outputs 0-{width - 1}; asked for output {dim}")

@@ -1,116 +1,222 @@
-"""The state of a wrapped block as bytes in a tensor, and back; nothing in it is executed."""
+"""SymbolicState: what was found for a block, and what of it stands in for the block now."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import torch
+from torch import nn
 
-from ..documents import Format, text_of, to_bytes
-from ..errors import InputError
 from ..pruning.mask import PruningMask
-from ..recording.dims import is_number
-from .results import Distillation
-
-_FORMAT = Format("symtorch.block", 1, "state of a SymbolicModel")
-_LATER = {"pruning": None, "local": None, "switched_local": False}
-"""Entries that files from before there were such things do not have."""
-_KEYS = {"format", "version", "layout", "outputs", "chosen", "trainable_constants", *_LATER}
+from ..recording.adapters.layout import Layout
+from ..recording.adapters.request import LayoutRequest
+from ..recording.features import Transform
+from ..reduction import Coordinates
+from ..search.front import Front
+from .freezing import freeze, thaw
+from .results import KINDS, Distilled, Kind, Results
+from .switch import Switch
 
 
 @dataclass(frozen=True)
-class BlockState:
-    """What a file keeps of a block beside its tensors.
+class Findings:
+    """What a search found for some outputs of a block.
 
     Args:
-        distillation: the fronts.
-        chosen: complexity of the equations in force, by output; None when the block is.
-        trainable_constants: whether their constants are a parameter.
-        pruning: schedule and mask; None when nothing is pruned.
-        local: the fronts that hold around one row.
-        switched_local: whether the equations in force are of these.
+        kind: what the equations hold for.
+        layout: how the block's calls map to the columns that equations are written in.
+        outputs: what was found, by output.
+        reduction: the few coordinates that it is written in; None for the block's own columns.
+        paths: the files that the user wants the fronts in, by output.
     """
 
-    distillation: Distillation
-    chosen: Mapping[int, int] | None
-    trainable_constants: bool
-    pruning: PruningMask | None = None
-    local: Distillation = field(default_factory=lambda: Distillation(""))
-    switched_local: bool = False
+    kind: Kind
+    layout: Layout
+    outputs: Mapping[int, Distilled]
+    reduction: Coordinates | None = None
+    paths: Mapping[int, Path] = field(default_factory=dict)
 
-    def to_tensor(self) -> torch.Tensor:
-        """As JSON in a uint8 tensor [bytes].
+    @property
+    def fronts(self) -> dict[int, Front]:
+        """The fronts by output."""
+        return {dim: found.front for dim, found in self.outputs.items()}
 
-        Tensors of bytes are what every reader of state dicts copes with, and what
-        ``torch.load(weights_only=True)`` lets through.
-        """
-        state = {
-            **_FORMAT.header,
-            **self.distillation.to_json(),
-            "chosen": None if self.chosen is None else _with_text_keys(self.chosen),
-            "trainable_constants": self.trainable_constants,
-            "pruning": None if self.pruning is None else self.pruning.to_json(),
-            "local": self.local.to_json() if self.local.outputs else None,
-            "switched_local": self.switched_local,
-        }
-        return to_bytes(state)
 
-    @classmethod
-    def from_tensor(cls, state: Any, block_name: str) -> BlockState:
-        """Read what `to_tensor` wrote.
+class SymbolicState(nn.Module):
+    """All that a `SymbolicModel` holds beside its block, in one place.
+
+    The wrapper has a single name for it, so that none of these shadow what the block calls its
+    own: ``reduction`` of a loss, ``switch`` of a router.
+
+    Args:
+        block_name: for messages.
+        request: what the user said about the block's calls.
+    """
+
+    switch: Switch | None
+    pruning: PruningMask | None
+    reduction: Coordinates | None
+
+    def __init__(self, block_name: str, request: LayoutRequest) -> None:
+        super().__init__()
+        self.block_name = block_name
+        self.request = request
+        self.results: dict[Kind, Results] = self.nothing()
+        self.switch = None
+        self.pruning = None
+        self.reduction = None
+        # Outputs of the block as far as a call has shown; None before.
+        self.width: int | None = None
+        self.signature: inspect.Signature | None = None
+        # What a state dict is being loaded into, between two calls by torch.
+        self.loading: object | None = None
+        # Names of the block's parameters that are to be trainable when it is called again;
+        # None while they are.
+        self.frozen: tuple[str, ...] | None = None
+
+    def nothing(self) -> dict[Kind, Results]:
+        """Results before anything was found."""
+        return {kind: Results(self.block_name, kind) for kind in KINDS}
+
+    def answer(self, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Answer a call of the block, by the block or its equations; pruned outputs are zero."""
+        pruning, switch = self.pruning, self.switch
+        if switch is None:
+            output = block(*args, **kwargs)
+        elif self.reduction is not None:
+            output = self.reduction(switch, block, self.signature, args, kwargs)
+        else:
+            pruned = () if pruning is None else pruning.pruned
+            output = switch(block, self.signature, args, kwargs, pruned)
+        return output if pruning is None else pruning(output, self.request, self.block_name)
+
+    # ---------------------------------------------------------------- what was found
+
+    def trained(self, kind: Kind) -> Results:
+        """What was found, the constants as training has made them."""
+        found, switch = self.results[kind], self.switch
+        if switch is None or switch.kind != kind:
+            return found
+        return found.with_expressions(switch.chosen, switch.expressions)
+
+    def commit(self) -> None:
+        """Make trained constants part of the stored fronts."""
+        self.results = {kind: self.trained(kind) for kind in KINDS}
+
+    @property
+    def chosen(self) -> Mapping[int, int]:
+        """Complexity of the equations in force, by output."""
+        return {} if self.switch is None else self.switch.chosen
+
+    def adopt(self, found: Findings, block: nn.Module) -> None:
+        """Take over what was found; a switched block goes on with the best of it."""
+        switch, reduced = self.switch, found.reduction is not None
+        self.commit()
+        before = self.nothing() if reduced else self.results
+        after = {**before, found.kind: before[found.kind].updated(found.layout, found.outputs)}
+        if switch is not None and (switch.kind == found.kind or reduced):
+            # Of the outputs that were switched; with new coordinates there are no such.
+            old = {} if reduced else switch.chosen
+            renewed = found.outputs if reduced else [d for d in old if d in found.outputs]
+            best = {dim: found.outputs[dim].front.get_best().complexity for dim in renewed}
+            switch = Switch.for_block(
+                block,
+                after[found.kind],
+                {**old, **best},
+                trainable_constants=switch.trainable_constants,
+                compile=switch.compiled,
+            )
+        self.results, self.reduction, self.switch = after, found.reduction, switch
+        self.follow(block)
+
+    def forget(self, block: nn.Module) -> None:
+        """Nothing was found, and the block is called."""
+        self.results, self.reduction, self.switch = self.nothing(), None, None
+        self.follow(block)
+
+    # ---------------------------------------------------------------- what is in force
+
+    def put_in_force(self, switch: Switch | None, block: nn.Module) -> None:
+        """Answer by other equations, or by the block, from now on."""
+        self.commit()
+        self.switch = switch
+        self.follow(block)
+
+    def follow(self, block: nn.Module) -> None:
+        """Let those parameters train that what is in force has use for, and no others."""
+        if self.reduction is not None:
+            self.reduction.requires_grad_(
+                self.switch is not None and self.switch.trainable_constants
+            )
+        if self.block_rests:
+            self.frozen = freeze(block, self.frozen or ())
+        elif self.frozen is not None:
+            thaw(block, self.frozen)
+            self.frozen = None
+
+    def set_pruning(self, pruning: PruningMask, block: nn.Module) -> None:
+        """Let outputs be taken away by another mask from now on."""
+        self.pruning = pruning
+        self.follow(block)
+
+    def set_functions(self, transforms: Mapping[str, Transform], block: nn.Module) -> None:
+        """Hand variable transforms that are Python functions over again.
 
         Raises:
-            InputError: it did not write this.
+            InputError: no equation has a variable of that name; nothing changes.
         """
-        data = _parse(state, block_name)
-        distillation = Distillation.from_json(block_name, data)
-        chosen = data["chosen"] and {int(dim): value for dim, value in data["chosen"].items()}
-        local = Distillation(block_name)
-        if data["local"] is not None:
-            local = Distillation.from_json(block_name, data["local"])
-        switched = local if data["switched_local"] else distillation
-        for dim, complexity in (chosen or {}).items():
-            if dim not in switched.outputs:
-                raise InputError(f"output {dim} is switched but has no equations")
-            switched.outputs[dim].front.select(complexity)
-        pruning = None if data["pruning"] is None else PruningMask.from_json(data["pruning"])
-        for found in (distillation, local):
-            if pruning is not None and found.layout is not None:
-                pruning.check_width(found.layout.output.width, block_name)
-        return cls(
-            distillation,
-            chosen,
-            data["trainable_constants"],
-            pruning,
-            local,
-            data["switched_local"],
+        self.commit()
+        known = {kind: self.results[kind].variables for kind in KINDS}
+        results = {}
+        for kind, found in self.results.items():
+            # What no kind has is refused by the first of them.
+            others = set().union(*(names for other, names in known.items() if other != kind))
+            theirs = others - known[kind]
+            mine = {name: t for name, t in transforms.items() if name not in theirs}
+            if kind != KINDS[0]:
+                mine = {name: t for name, t in mine.items() if name in known[kind]}
+            results[kind] = found.with_functions(mine)
+        switch = self.switch
+        if switch is not None:
+            switch = Switch.for_block(
+                block,
+                results[switch.kind],
+                switch.chosen,
+                trainable_constants=switch.trainable_constants,
+                compile=switch.compiled,
+            )
+        self.results, self.switch = results, switch
+
+    @property
+    def block_rests(self) -> bool:
+        """Whether equations answer all calls without the block."""
+        if self.switch is None:
+            return False
+        if self.reduction is not None:
+            return self.reduction.layout.always_rests
+        pruned = () if self.pruning is None else self.pruning.pruned
+        return self.switch.layout.always_rests and self.switch.is_complete(pruned)
+
+    @contextmanager
+    def out_of_force(self) -> Iterator[None]:
+        """The block is called inside; for a look at it, parameters stay frozen."""
+        before, self.switch = self.switch, None
+        try:
+            yield
+        finally:
+            self.switch = before
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A signature can hold annotations that do not pickle, and is soon made again.
+        return {**self.__dict__, "signature": None, "loading": None}
+
+    def extra_repr(self) -> str:
+        """Mode, and what was found."""
+        mode = "block" if self.switch is None else f"symbolic {self.switch.chosen}"
+        return f"{mode}, " + ", ".join(
+            f"{kind} outputs {sorted(self.results[kind].outputs)}" for kind in KINDS
         )
-
-
-def _with_text_keys(chosen: Mapping[int, int]) -> dict[str, int]:
-    return {str(dim): value for dim, value in chosen.items()}
-
-
-def _parse(state: Any, name: str) -> dict[str, Any]:
-    if not isinstance(state, torch.Tensor) or state.dtype != torch.uint8:
-        raise InputError(f"block '{name}': its saved state is no tensor of bytes")
-    try:
-        data = {**_LATER, **_FORMAT.read(text_of(state))}
-    except (UnicodeDecodeError, InputError) as error:
-        raise InputError(f"block '{name}': {error}") from None
-    if set(data) != _KEYS:
-        raise InputError(f"block '{name}': not the saved state of a SymbolicModel")
-    chosen = data["chosen"]
-    is_choice = chosen is None or (
-        isinstance(chosen, dict)
-        and len(chosen) > 0
-        and all(is_number(k) and type(v) is int for k, v in chosen.items())
-    )
-    flags = (data["trainable_constants"], data["switched_local"])
-    local = data["local"]
-    is_local = local is None or (isinstance(local, dict) and set(local) == {"layout", "outputs"})
-    if not (is_choice and is_local and all(isinstance(flag, bool) for flag in flags)):
-        raise InputError(f"block '{name}': saved choices are malformed")
-    return data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -63,11 +63,7 @@ def wrap(model: nn.Module, blocks: str | Sequence[str], **options: Any) -> dict[
     for name, block in found.items():
         if id(block) not in wrappers:
             wrappers[id(block)] = SymbolicModel(block, block_name=name, **options)
-    # The list is made before the first change: the wrappers hold the blocks too.
-    for module in list(model.modules()):
-        for key, child in module._modules.items():
-            if id(child) in wrappers:
-                module._modules[key] = wrappers[id(child)]
+    replace_modules(model, wrappers)
     return {name: wrappers[id(block)] for name, block in found.items()}
 
 
@@ -93,6 +89,15 @@ def unwrap(model: nn.Module) -> nn.Module:
     for (module, key, _), block in zip(wrapped, blocks, strict=True):
         module._modules[key] = block
     return model
+
+
+def replace_modules(model: nn.Module, others: Mapping[int, nn.Module]) -> None:
+    """Put other modules in the place of some of a model's, by ``id``, wherever it holds them."""
+    # The list is made before the first change: wrappers hold what they replace.
+    for module in list(model.modules()):
+        for key, child in module._modules.items():
+            if id(child) in others:
+                module._modules[key] = others[id(child)]
 
 
 def _module_of(wrapper: SymbolicModel, name: str) -> nn.Module:

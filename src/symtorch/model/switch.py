@@ -15,7 +15,7 @@ from ..recording.adapters.values import cast
 from ..recording.features import Features
 from ..recording.hooks import look_here
 from ..symbolic.expression import Expression
-from .results import Distillation
+from .results import Kind, Results
 
 _ISOLATED = (
     {"isolate_recompiles": True}
@@ -30,47 +30,45 @@ class Switch(nn.Module):
     """Computes the chosen outputs of a block from equations, in the block's own shapes.
 
     Args:
-        distillation: what was found for the block.
+        results: what was found for the block.
         chosen: complexity of the equation in force, by output.
         trainable_constants: as for `SymbolicLayer`.
         device: of the constants.
         dtype: of trainable constants.
         compile: whether the equations run through `torch.compile`.
-        local: whether they hold around one row only; for those who look.
     """
 
     def __init__(
         self,
-        distillation: Distillation,
+        results: Results,
         chosen: Mapping[int, int],
         *,
         trainable_constants: bool = False,
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
         compile: bool = False,
-        local: bool = False,
     ) -> None:
         super().__init__()
-        assert distillation.layout is not None
+        assert results.layout is not None
         self.chosen = dict(chosen)
-        self.local = local
-        self.layout = distillation.layout
-        self.block_name = distillation.block_name
-        distilled = distillation.outputs
+        self.kind: Kind = results.kind
+        self.layout = results.layout
+        self.block_name = results.block_name
+        found = results.outputs
         self.trainable_constants = trainable_constants
         # Outputs written in the same variables share one layer, so that what their
         # equations have in common is computed once.
         self._features: list[Features] = []
         self._dims: list[list[int]] = []
         for dim in sorted(chosen):
-            features = distilled[dim].features
+            features = found[dim].features
             if features not in self._features:
                 self._features.append(features)
                 self._dims.append([])
             self._dims[self._features.index(features)].append(dim)
         self.layers = nn.ModuleList(
             SymbolicLayer(
-                [distilled[dim].front.select(chosen[dim]).expression for dim in dims],
+                [found[dim].front.select(chosen[dim]).expression for dim in dims],
                 features.names,
                 trainable_constants=trainable_constants,
                 device=device,
@@ -90,10 +88,38 @@ class Switch(nn.Module):
 
     order: torch.Tensor
 
+    @classmethod
+    def for_block(
+        cls,
+        block: nn.Module,
+        results: Results,
+        chosen: Mapping[int, int],
+        *,
+        trainable_constants: bool = False,
+        compile: bool = False,
+    ) -> Switch:
+        """Equations in the place of a block: of its device, type and mode."""
+        like = parameter_of(block)
+        # Half precision is for activations; a constant trained in it would not move.
+        dtype = like.dtype if like is not None and like.dtype.itemsize >= 4 else None
+        switch = cls(
+            results,
+            chosen,
+            trainable_constants=trainable_constants,
+            device=device_of(block),
+            dtype=dtype,
+            compile=compile,
+        )
+        return switch.train(block.training)
+
     @property
     def compiled(self) -> bool:
         """Whether the equations run through `torch.compile`. Copies and files of them do not."""
         return any(layer._compiled_call_impl is not None for layer in self.layers)
+
+    def is_complete(self, pruned: Sequence[int] = ()) -> bool:
+        """Whether no output has to come from the block."""
+        return len(self.chosen.keys() | set(pruned)) == self.layout.output.width
 
     @property
     def expressions(self) -> dict[int, Expression]:
@@ -139,10 +165,9 @@ class Switch(nn.Module):
         arguments = named_arguments(signature, args, kwargs)
         rows = self.layout.read(arguments, self.block_name)
         width = self.layout.output.width
-        complete = len(self.chosen.keys() | set(pruned)) == width
         # Computed before the block runs: it may overwrite its input in place.
         values = self.evaluate(rows.values)
-        if complete and not self.layout.needs_block(rows):
+        if self.is_complete(pruned) and not self.layout.needs_block(rows):
             if not self._sorted or len(self.chosen) < width:
                 zeros = values.new_zeros(len(values), width)
                 values = zeros.index_copy(-1, self.order.to(values.device), values)
@@ -153,6 +178,17 @@ class Switch(nn.Module):
             -1, self.order.to(original.device), cast(values.to(original.device), original.dtype)
         )
         return self.layout.write(mixed, rows, whole)
+
+
+def parameter_of(block: nn.Module) -> torch.Tensor | None:
+    """A parameter of a block, whose device and type new tensors take over."""
+    return next((p for p in block.parameters() if p.is_floating_point()), None)
+
+
+def device_of(block: nn.Module) -> torch.device | None:
+    """The device of a block; None where it has no parameter, or those have no memory yet."""
+    like = parameter_of(block)
+    return None if like is None or like.is_meta else like.device
 
 
 def _layer(module: nn.Module) -> SymbolicLayer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -136,34 +136,38 @@ class PruningMask(nn.Module):
                 f"initial_dim={self.schedule.initial_dim}"
             )
 
-    def to_json(self) -> dict[str, Any]:
-        """Schedule and mask, for JSON: ``{"schedule": {...}, "active": "0110"}``."""
-        active = "".join("01"[flag] for flag in self.active.tolist())
-        return {"schedule": asdict(self.schedule), "active": active}
+    def to_saved(self) -> SavedMask:
+        """Schedule and mask, as a document can hold them."""
+        return SavedMask(self.schedule, "".join("01"[flag] for flag in self.active.tolist()))
 
     @classmethod
-    def from_json(cls, data: Any, device: torch.device | None = None) -> PruningMask:
-        """Read what `to_json` wrote.
-
-        Raises:
-            InputError: it did not write this.
-        """
-        try:
-            schedule, active = PruningSchedule(**data["schedule"]), data["active"]
-        except (KeyError, TypeError) as error:
-            raise InputError(f"not a saved pruning mask: {error!r}") from None
-        # Compared before anything is made in the size that the schedule names.
-        sound = (
-            set(data) == {"schedule", "active"}
-            and isinstance(active, str)
-            and len(active) == schedule.initial_dim
-            and set(active) <= {"0", "1"}
-            and active.count("1") >= schedule.target_dim
-        )
-        if not sound:
-            raise InputError(f"not a saved pruning mask: {str(data)[:200]}")
-        return cls(schedule, [dim for dim, flag in enumerate(active) if flag == "1"], device)
+    def from_saved(cls, saved: SavedMask, device: torch.device | None = None) -> PruningMask:
+        """The inverse of `to_saved`."""
+        dims = [dim for dim, flag in enumerate(saved.active) if flag == "1"]
+        return cls(saved.schedule, dims, device)
 
     def extra_repr(self) -> str:
         """How many outputs are active."""
         return f"{len(self.dims)} of {self.schedule.initial_dim} outputs active"
+
+
+@dataclass(frozen=True)
+class SavedMask:
+    """A `PruningMask` in a document: ``active`` has a "1" or "0" an output.
+
+    Raises:
+        InputError: schedule and mask that do not fit together.
+    """
+
+    schedule: PruningSchedule
+    active: str
+
+    def __post_init__(self) -> None:
+        # Before anything is made in the size that the schedule names.
+        sound = (
+            len(self.active) == self.schedule.initial_dim
+            and set(self.active) <= {"0", "1"}
+            and self.active.count("1") >= self.schedule.target_dim
+        )
+        if not sound:
+            raise InputError(f"not a saved pruning mask: '{self.active[:80]}' for {self.schedule}")

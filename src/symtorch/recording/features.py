@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -124,53 +123,51 @@ class Features:
             ),
         )
 
-    def to_json(self) -> str:
-        """As JSON text; functions are left out."""
-        transforms = self.transforms and [
-            [name, str(t) if isinstance(t, Expression) else None] for name, t in self.transforms
-        ]
-        called = [
-            operator
-            for _, transform in self.transforms or ()
-            if isinstance(transform, Expression)
-            for operator in transform.operators
-        ]
-        definitions = dict.fromkeys(o.definition for o in called if o.definition is not None)
-        return json.dumps(
-            {
-                "columns": list(self.columns),
-                "transforms": transforms,
-                "operators": list(definitions),
-            }
+    def to_saved(self) -> SavedFeatures:
+        """As a document can hold it; functions are left out."""
+        if self.transforms is None:
+            return SavedFeatures(self.columns, None)
+        equations = [t if isinstance(t, Expression) else None for _, t in self.transforms]
+        called = [o for equation in equations if equation for o in equation.operators]
+        texts = [None if equation is None else str(equation) for equation in equations]
+        return SavedFeatures(
+            self.columns,
+            tuple(zip(self.names, texts, strict=True)),
+            tuple(dict.fromkeys(o.definition for o in called if o.definition is not None)),
         )
 
     @classmethod
-    def from_json(cls, text: str) -> Features:
-        """Read what `to_json` wrote.
+    def from_saved(cls, saved: SavedFeatures) -> Features:
+        """The inverse of `to_saved`.
 
         Raises:
-            InputError: not such a text.
+            InputError: names or equations that cannot be read.
         """
-        try:
-            data = json.loads(text)
-            columns = check_names(data["columns"])
-            if data["transforms"] is None:
-                return cls(columns)
-            pairs = [(name, body) for name, body in data["transforms"]]
-            check_names([name for name, _ in pairs])
-            if not all(isinstance(body, str | None) for _, body in pairs):
-                raise TypeError("a transform is neither text nor null")
-            defined = [define_operator(definition) for definition in data.get("operators", [])]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(f"not saved features: {error}") from None
-        operators = {operator.name: operator for operator in defined}
-        return cls(
-            columns,
-            tuple(
-                (n, None if t is None else Expression.parse(t, columns, operators))
-                for n, t in pairs
-            ),
-        )
+        columns = check_names(saved.columns)
+        if saved.transforms is None:
+            return cls(columns)
+        operators = {o.name: o for o in map(define_operator, saved.operators)}
+        transforms = [
+            None if text is None else Expression.parse(text, columns, operators)
+            for _, text in saved.transforms
+        ]
+        names = check_names([name for name, _ in saved.transforms])
+        return cls(columns, tuple(zip(names, transforms, strict=True)))
+
+
+@dataclass(frozen=True)
+class SavedFeatures:
+    """`Features` in a document: transforms as text, None for a Python function.
+
+    Args:
+        columns: their names.
+        transforms: name and text of each; None where every column is a variable.
+        operators: definitions that the texts use.
+    """
+
+    columns: tuple[str, ...]
+    transforms: tuple[tuple[str, str | None], ...] | None
+    operators: tuple[str, ...] = ()
 
 
 def _check_count(names: Sequence[str], things: Sequence[Any], what: str) -> None:

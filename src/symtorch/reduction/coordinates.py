@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-from ..documents import text_of, to_bytes
+from ..documents import check_tensor
 from ..errors import InputError
 from ..recording.adapters.calls import named_arguments
 from ..recording.adapters.layout import Layout
 from ..recording.adapters.output import OutputLayout
 from ..recording.adapters.tensors import TensorInputs
-
-_FORMAT = "symtorch.reduction.1"
 
 
 @dataclass(frozen=True)
@@ -42,10 +40,45 @@ class Shape:
     full: bool
     target: int
 
+    def __post_init__(self) -> None:
+        if min(self.width, self.inputs, self.outputs, self.target) < 1 or self.rank < 0:
+            raise InputError(f"sizes of a reduction must be positive; got {self}")
+
     @property
     def coordinates(self) -> int:
         """How many there are in all."""
         return max(self.inputs, self.rank) if self.shared else self.inputs + self.rank
+
+    @property
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        """Sizes of the matrices that compute, by name."""
+        full = {"linear": (self.width, self.target)} if self.full else {}
+        return {
+            "encoder": (self.width, self.coordinates),
+            "encoder_bias": (self.coordinates,),
+            "decoder": (self.outputs + self.rank, self.target),
+            "output_bias": (self.target,),
+            **full,
+        }
+
+    @property
+    def statistics(self) -> dict[str, tuple[int, ...]]:
+        """Sizes of what is for reading only, by name.
+
+        Standard deviation of each input; variance of each reduced output, and its part in that
+        of all outputs; the part that the linear path explains.
+        """
+        return {
+            "input_scale": (self.width,),
+            "spread": (self.outputs,),
+            "shares": (self.outputs,),
+            "linear_share": (),
+        }
+
+    @property
+    def sizes(self) -> dict[str, tuple[int, ...]]:
+        """Sizes of all tensors, by name."""
+        return {**self.parameters, **self.statistics}
 
     @property
     def passed(self) -> slice:
@@ -94,23 +127,12 @@ class Coordinates(nn.Module):
         super().__init__()
         self.shape, self.layout = shape, layout
         self.block_name, self.method = block_name, method
-        sizes = {
-            "encoder": (shape.width, shape.coordinates),
-            "encoder_bias": (shape.coordinates,),
-            "decoder": (shape.outputs + shape.rank, shape.target),
-            "output_bias": (shape.target,),
-        }
-        for name, size in sizes.items():
+        for name, size in shape.parameters.items():
             self.register_parameter(name, _frozen(*size))
-        self.register_parameter(
-            "linear", _frozen(shape.width, shape.target) if shape.full else None
-        )
-        # For reading only: standard deviation of each input; variance of each reduced output,
-        # and its part in that of all outputs; the part that the linear path explains.
-        self.register_buffer("input_scale", torch.zeros(shape.width))
-        self.register_buffer("spread", torch.zeros(shape.outputs))
-        self.register_buffer("shares", torch.zeros(shape.outputs))
-        self.register_buffer("linear_share", torch.zeros(()))
+        if not shape.full:
+            self.register_parameter("linear", None)
+        for name, size in shape.statistics.items():
+            self.register_buffer(name, torch.zeros(size))
 
     def fill(self, **values: torch.Tensor) -> None:
         """Set matrices and what is known of them, by name."""
@@ -184,75 +206,53 @@ class Coordinates(nn.Module):
 
     # ---------------------------------------------------------------- saving
 
-    def get_extra_state(self) -> torch.Tensor:
-        """Sizes and layout, as JSON in a uint8 tensor."""
-        state = {
-            "format": _FORMAT,
-            "shape": asdict(self.shape),
-            "layout": self.layout.to_json(),
-            "method": self.method,
-        }
-        return to_bytes(state)
-
-    def set_extra_state(self, state: Any) -> None:
-        """Nothing to do: `read` has made a module of the saved sizes."""
+    def to_saved(self) -> SavedReduction:
+        """Sizes and layout; the matrices are tensors of a state dict."""
+        return SavedReduction(self.shape, json.loads(self.layout.to_json()), self.method)
 
     @classmethod
-    def read(
-        cls, state: Mapping[str, Any], prefix: str, block_name: str, like: torch.Tensor | None
-    ) -> Coordinates | None:
-        """A module of the sizes saved in a state dict, for torch to load into.
+    def from_saved(
+        cls,
+        saved: SavedReduction,
+        matrices: Mapping[str, Any],
+        block_name: str,
+        like: torch.Tensor | None,
+    ) -> Coordinates:
+        """A module of the saved sizes, for torch to load its matrices into.
 
         Args:
-            state: the state dict of a whole model.
-            prefix: of this module's entries in it.
+            saved: from a document.
+            matrices: the tensors that will be loaded, by name.
             block_name: for messages.
             like: a parameter of the block: type and device of the new ones.
 
-        Returns:
-            None where there are no such entries.
-
         Raises:
-            InputError: they are not what a `Coordinates` saves.
+            InputError: sizes that do not fit the layout; matrices that are missing or have
+                not the sizes that the document claims.
         """
-        saved = state.get(f"{prefix}_extra_state")
-        if saved is None:
-            return None
-        try:
-            data = json.loads(text_of(saved))
-            shape, method = Shape(**data["shape"]), data["method"]
-            layout = Layout.from_json(data["layout"])
-        except InputError:
-            raise
-        except Exception as error:  # whatever a file that is none may hold
-            raise InputError(f"block '{block_name}': not a saved reduction: {error!r}") from None
-        _check(data, shape, layout, state, prefix, block_name)
-        module = cls(shape, layout, block_name, str(method))
+        shape, layout = saved.shape, Layout.from_json(json.dumps(saved.layout))
+        if (layout.inputs.count, layout.output.width) != (shape.width, shape.target):
+            raise InputError(f"the saved reduction does not fit its layout: {shape}")
+        sizes = shape.sizes
+        if matrices.keys() != sizes.keys():
+            raise InputError(
+                f"the saved reduction has the matrices {sorted(matrices)[:10]}; it should have "
+                f"{sorted(sizes)}"
+            )
+        # Before anything of that size is made: a file may claim any.
+        for name, size in sizes.items():
+            check_tensor(matrices[name], f"the saved reduction's {name}", size, floating=True)
+        module = cls(shape, layout, block_name, saved.method)
         return module if like is None else module.to(like)
 
 
-def _check(
-    data: Mapping[str, Any],
-    shape: Shape,
-    layout: Layout,
-    state: Mapping[str, Any],
-    prefix: str,
-    name: str,
-) -> None:
-    kinds = {"shared": bool, "full": bool}
-    sound = all(type(value) is kinds.get(key, int) for key, value in asdict(shape).items())
-    sound = sound and data.get("format") == _FORMAT and isinstance(data["method"], str)
-    sound = sound and shape.inputs > 0 and shape.outputs > 0 and shape.rank >= 0
-    if not sound or (layout.inputs.count, layout.output.width) != (shape.width, shape.target):
-        raise InputError(f"block '{name}': its saved reduction is malformed: {data}")
-    # Before anything of that size is made: a file may claim any.
-    encoder, decoder = (state.get(f"{prefix}{key}") for key in ("encoder", "decoder"))
-    expected = (shape.width, shape.coordinates), (shape.outputs + shape.rank, shape.target)
-    found = tuple(tuple(getattr(table, "shape", ())) for table in (encoder, decoder))
-    if found != expected:
-        raise InputError(
-            f"block '{name}': its saved matrices are {[*found]}, their sizes say {[*expected]}"
-        )
+@dataclass(frozen=True)
+class SavedReduction:
+    """`Coordinates` in a document, without their matrices."""
+
+    shape: Shape
+    layout: Any
+    method: str
 
 
 def _frozen(*size: int) -> nn.Parameter:

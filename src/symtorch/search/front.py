@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..documents import Format
 from ..errors import InputError, did_you_mean
 from ..lazy import LazyModule
 from ..symbolic import latex
 from ..symbolic.expression import Expression
-from ..symbolic.operators import Operator
 from ..symbolic.parsing import check_names, define_operator
 from .choosing import pysr_best, shortest_description
 from .evidence import ASSUMED, Evidence
 from .quality import footer
+from .saved_front import FORMAT, SavedCandidate, SavedFront
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +31,6 @@ else:
     pd = LazyModule("pandas")
 
 Strategy: TypeAlias = Literal["best", "pysr", "score", "accuracy"]
-
-_FORMAT = Format("symtorch.front", 2, "front")
 
 _COLUMNS = ("complexity", "loss", "equation", "sympy_format", "validation_loss")
 """What a row of `Front.equations_` says of its own equation."""
@@ -432,35 +428,64 @@ class Front:
         )
         return replace(self, candidates=candidates)
 
-    def to_json(self) -> str:
-        """Everything as JSON text; `from_json` gives an equal front back."""
+    def to_saved(self) -> SavedFront:
+        """Everything, as a document can hold it."""
         custom = {
             operator.definition: None
             for row in self.candidates
             for operator in row.expression.operators
             if operator.definition is not None
         }
-        return json.dumps(
-            {
-                **_FORMAT.header,
-                "variables": list(self.variables),
-                "operators": list(custom),
-                "loss_floor": self.loss_floor,
-                "variance": self.variance,
-                "line_r2": self.line_r2,
-                "rows": [
-                    {
-                        "equation": row.equation,
-                        "complexity": row.complexity,
-                        "loss": row.loss,
-                        "validation_loss": row.validation_loss,
-                        "trained": row.trained,
-                        "evidence": asdict(row.evidence),
-                    }
-                    for row in self.candidates
-                ],
-            }
+        return SavedFront(
+            variables=self.variables,
+            operators=tuple(custom),
+            loss_floor=self.loss_floor,
+            variance=self.variance,
+            line_r2=self.line_r2,
+            rows=tuple(
+                SavedCandidate(
+                    row.equation,
+                    row.complexity,
+                    row.loss,
+                    row.validation_loss,
+                    row.trained,
+                    row.evidence,
+                )
+                for row in self.candidates
+            ),
         )
+
+    @classmethod
+    def from_saved(cls, saved: SavedFront) -> Front:
+        """The inverse of `to_saved`.
+
+        Raises:
+            InputError: equations that cannot be read, or do not make a front.
+        """
+        try:
+            defined = [define_operator(definition) for definition in saved.operators]
+            custom = {operator.name: operator for operator in defined}
+            if len(custom) < len(defined):
+                raise InputError("saved front defines an operator twice")
+            variables = check_names(saved.variables, custom)
+            rows = tuple(
+                Candidate(
+                    Expression.parse(row.equation, variables, custom),
+                    row.complexity,
+                    row.loss,
+                    row.validation_loss,
+                    row.trained,
+                    row.evidence,
+                )
+                for row in saved.rows
+            )
+            return cls(rows, variables, saved.loss_floor, saved.variance, saved.line_r2)
+        except (RecursionError, OverflowError) as error:
+            raise InputError(f"not a saved front: {error!r}") from None
+
+    def to_json(self) -> str:
+        """Everything as JSON text; `from_json` gives an equal front back."""
+        return FORMAT.write(self.to_saved())
 
     @classmethod
     def from_json(cls, text: str) -> Front:
@@ -469,67 +494,4 @@ class Front:
         Raises:
             InputError: not such a text, or one that was tampered with.
         """
-        try:
-            data = _FORMAT.read(text)
-            variables = tuple(_text(name) for name in _list(data["variables"]))
-            defined = [
-                define_operator(_text(definition)) for definition in _list(data["operators"])
-            ]
-            custom = {operator.name: operator for operator in defined}
-            if len(custom) < len(defined):
-                raise InputError("saved front defines an operator twice")
-            check_names(variables, custom)
-            rows = tuple(_candidate(row, variables, custom) for row in _list(data["rows"]))
-            variance, line_r2 = (
-                None if data[key] is None else _number(data[key]) for key in ("variance", "line_r2")
-            )
-            return cls(rows, variables, _number(data["loss_floor"]), variance, line_r2)
-        except InputError:
-            raise
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise InputError(f"not a saved front: {error!r}") from None
-
-
-def _candidate(
-    row: dict[str, Any], variables: tuple[str, ...], custom: dict[str, Operator]
-) -> Candidate:
-    expression = Expression.parse(_text(row["equation"]), variables, custom)
-    complexity, trained = row["complexity"], row["trained"]
-    if isinstance(complexity, bool) or not isinstance(complexity, int) or complexity < 0:
-        raise InputError(f"complexity must be a whole number; got {complexity!r}")
-    if not isinstance(trained, bool):
-        raise InputError(f"expected true or false for 'trained'; got {trained!r}")
-    evidence = _evidence(row["evidence"])
-    losses = _loss(row["loss"]), _loss(row["validation_loss"])
-    return Candidate(expression, complexity, *losses, trained, evidence)
-
-
-def _evidence(saved: Any) -> Evidence:
-    rows, finite = _number(saved["effective_rows"]), saved["finite_nearby"]
-    if not isinstance(finite, bool) or rows < 1:
-        raise InputError(f"not the evidence for an equation: {saved!r}")
-    return Evidence(rows, finite)
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise InputError(f"expected a list in a saved front; got {value!r}")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"expected text in a saved front; got {value!r}")
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"expected a finite number in a saved front; got {value!r}")
-    return float(value)
-
-
-def _loss(value: Any) -> float:
-    if _number(value) < 0:
-        raise InputError(f"a loss in a saved front is negative: {value!r}")
-    return float(value)
+        return cls.from_saved(FORMAT.read(text))

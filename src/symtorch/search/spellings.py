@@ -1,26 +1,21 @@
-"""The ways to name variables, weights and seed that users of PySR and the predecessor know."""
+"""The ways to name variables, weights and seed that users of PySR know."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import InputError
 from .options import SearchOptions
 
 
 def merge_spellings(
-    fit_params: Mapping[str, Any] | None,
     sr_params: Mapping[str, Any] | SearchOptions | None,
     variable_names: Sequence[str] | None,
     weights: Any,
     random_state: int,
 ) -> tuple[Sequence[str] | None, Any, int, SearchOptions]:
     """Names, weights, seed and options, by whichever way each of them came."""
-    given = dict(fit_params or {})
-    unknown = set(given) - {"variable_names", "weights"}
-    if unknown:
-        raise InputError(f"fit_params takes variable_names and weights; got {sorted(unknown)}")
+    given: dict[str, Any] = {}
     if isinstance(sr_params, SearchOptions):
         options = sr_params
     else:

@@ -108,7 +108,7 @@ def compare_block(
     """
     function = block.get_symbolic_function(dim, complexity)
     columns = function.features.columns
-    if block.reduction is not None:
+    if block.symbolic_state.reduction is not None:
         raise StateError(
             f"block '{block.block_name}' was distilled in reduced coordinates, which are not "
             f"its columns; str(block.front({dim})) shows the equations"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -27,12 +27,11 @@ def explain_outputs(
     recording: Recording,
     dims: Sequence[int],
     features: Features,
-    slime_params: Mapping[str, Any] | None,
+    x: Any,
+    locality: Locality,
     options: SearchOptions,
     *,
     random_state: int,
-    engine: str = "auto",
-    weights: Any = None,
 ) -> dict[int, Front]:
     """Equations for some outputs of a block around one row of its inputs.
 
@@ -41,22 +40,15 @@ def explain_outputs(
         recording: of the block; its inputs are the data.
         dims: outputs to explain.
         features: variables to explain them with.
-        slime_params: the predecessor's names: ``x`` [columns], None for all of the data;
-            ``J_nn``, ``num_synthetic``, ``real_weighting``, ``nn_metric``, ``var``.
+        x: [columns], the row; None for all of the data.
+        locality: what counts as near.
         options: of the search.
         random_state: seed of the rows and of the search.
-        engine: only ``"auto"`` and ``"local"`` are possible.
-        weights: only None is possible: nearness makes the weights.
 
     Raises:
         InputError: arguments that do not fit, a block that cannot be asked row by row.
     """
-    if engine not in ("auto", "local"):
-        raise InputError(f"local equations are searched by the engine 'local'; got '{engine}'")
-    if weights is not None:
-        raise InputError("local equations weight rows by their nearness to x; leave weights out")
     check_options(options)
-    locality, x = Locality.from_old(slime_params)
     columns = Columns.of(recording.inputs, recording.names)
     plan = Plan.around(x, recording.inputs, columns, locality, random_state)
     view = View(columns, plan.reference, features)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,24 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..documents import Format
 from ..errors import InputError, StateError
 from ..recording.features import Features
 from ..search.front import Front
 from ..symbolic.expression import Expression
-from .columns import Array, Columns
+from .columns import Array
 from .fidelity import Fidelity, r_squared
 from .fitting import Answered
 from .link import LINKS, Link
 from .neighbourhood import Points
-from .saving import columns_from_json, columns_to_json, numbers
+from .saving import FORMAT, SavedExplanation, columns_from_saved, columns_to_saved, numbers
 from .target import Query, answers, choose_output
 from .view import View
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_FORMAT = Format("symtorch.explanation", 1, "explanation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,23 +248,23 @@ class Explanation:
 
     def to_json(self) -> str:
         """Everything but the model as JSON text, for `from_json`."""
-        return json.dumps(
-            {
-                **_FORMAT.header,
-                "front": self.front.to_json(),
-                "complexity": self.complexity,
-                "link": self.link.name,
-                "prediction": None if self.center is None else self.prediction,
-                "center": None if self.center is None else self.center.tolist(),
-                "columns": columns_to_json(self.view.columns),
-                "reference": self.view.reference.tolist(),
-                "features": self.view.features.to_json(),
-                "spread": self.spread.tolist(),
-                "rows": self.fresh.points.rows.tolist(),
-                "weights": self.fresh.points.weights.tolist(),
-                "predictions": self.fresh.predictions.tolist(),
-                "output": self.output,
-            }
+        points = self.fresh.points
+        return FORMAT.write(
+            SavedExplanation(
+                front=self.front.to_saved(),
+                complexity=self.complexity,
+                link=self.link.name,
+                prediction=None if self.center is None else self.prediction,
+                center=None if self.center is None else tuple(self.center.tolist()),
+                columns=columns_to_saved(self.view.columns),
+                reference=tuple(self.view.reference.tolist()),
+                features=self.view.features.to_saved(),
+                spread=tuple(self.spread.tolist()),
+                rows=tuple(map(tuple, points.rows.tolist())),
+                weights=tuple(points.weights.tolist()),
+                predictions=tuple(self.fresh.predictions.tolist()),
+                output=int(self.output),
+            )
         )
 
     @classmethod
@@ -284,33 +280,24 @@ class Explanation:
         """
         from .target import query_of
 
-        try:
-            data = _FORMAT.read(text)
-            columns: Columns = columns_from_json(data["columns"])
-            inputs = len(columns)
-            rows = numbers(data["rows"], None, inputs)
-            features = Features.from_json(data["features"])
-            front = Front.from_json(data["front"])
-            if len(features.columns) != inputs or front.variables != features.names:
-                raise InputError("not a saved explanation: its equations do not fit its columns")
-            local = data["center"] is not None
-            output = data["output"]
-            return cls(
-                front=front,
-                complexity=front.select(int(data["complexity"])).complexity,
-                link=LINKS[data["link"]],
-                prediction=float(numbers([data["prediction"]], 1)[0]) if local else math.nan,
-                center=numbers(data["center"], inputs) if local else None,
-                view=View(columns, numbers(data["reference"], inputs), features),
-                spread=numbers(data["spread"], inputs),
-                fresh=Answered(
-                    Points(rows, numbers(data["weights"], len(rows))),
-                    numbers(data["predictions"], len(rows)),
-                ),
-                output=int(output),
-                query=None if f is None else query_of(f)[0],
-            )
-        except InputError:
-            raise
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise InputError(f"not a saved explanation: {error!r}") from None
+        saved = FORMAT.read(text)
+        columns = columns_from_saved(saved.columns)
+        inputs, count = len(columns), len(saved.rows)
+        features, front = Features.from_saved(saved.features), Front.from_saved(saved.front)
+        if len(features.columns) != inputs or front.variables != features.names:
+            raise InputError("not a saved explanation: its equations do not fit its columns")
+        if (saved.center is None) != (saved.prediction is None):
+            raise InputError("not a saved explanation: of center and prediction it has only one")
+        points = Points(numbers(saved.rows, count, inputs), numbers(saved.weights, count))
+        return cls(
+            front=front,
+            complexity=front.select(saved.complexity).complexity,
+            link=LINKS[saved.link],
+            prediction=math.nan if saved.prediction is None else saved.prediction,
+            center=None if saved.center is None else numbers(saved.center, inputs),
+            view=View(columns, numbers(saved.reference, inputs), features),
+            spread=numbers(saved.spread, inputs),
+            fresh=Answered(points, numbers(saved.predictions, count)),
+            output=saved.output,
+            query=None if f is None else query_of(f)[0],
+        )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, UnsupportedTypeError, did_you_mean
+from ..errors import InputError, UnsupportedTypeError
 from ..lazy import LazyModule
 from .columns import Array, Column, Columns
 
@@ -29,14 +28,6 @@ KEPT = 0.5
 Labels, and columns of two values, have no near and far: the nearest rows mostly share them with
 x, and half of their variance would say that nothing else is possible."""
 
-_OLD_NAMES = {
-    "J_nn": "n_neighbors",
-    "num_synthetic": "n_synthetic",
-    "real_weighting": "real_weight",
-    "nn_metric": "metric",
-    "var": "variance",
-}
-
 
 @dataclass(frozen=True, eq=False)
 class Locality:
@@ -52,23 +43,6 @@ class Locality:
     kernel_width: float | None = None
     metric: str = "euclidean"
     variance: Any = None
-
-    @classmethod
-    def from_old(cls, params: Mapping[str, Any] | None) -> tuple[Locality, Any]:
-        """From the predecessor's ``slime_params``: the locality, and its ``x``.
-
-        Raises:
-            InputError: a name that is not one of these.
-        """
-        given = dict(params or {})
-        known = ["x", *_OLD_NAMES]
-        for name in given:
-            if name not in known:
-                raise InputError(f"unknown slime parameter '{name}'{did_you_mean(name, known)}")
-        x = given.pop("x", None)
-        # None stood for the default.
-        named = {_OLD_NAMES[name]: value for name, value in given.items() if value is not None}
-        return cls(**named), x
 
     def __post_init__(self) -> None:
         for name, least in (("n_neighbors", 1), ("n_synthetic", LEAST_SYNTHETIC)):

@@ -1,68 +1,112 @@
-"""Columns as what JSON can hold, and back."""
+"""Explanations as documents, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..documents import Format
 from ..errors import InputError
+from ..recording.features import SavedFeatures
+from ..search.saved_front import SavedFront
 from ..symbolic.parsing import check_names
 from .columns import Array, Column, Columns
+from .link import LinkName
 
-_NUMBERS = ("low", "high", "mean", "scale")
+Numbers = tuple[float, ...]
 
 
-def columns_to_json(columns: Columns) -> list[dict[str, Any]]:
-    """One entry per column; labels that JSON has no form for become text."""
-    return [
-        {
-            "name": column.name,
-            **{name: getattr(column, name) for name in _NUMBERS},
-            "values": None if column.values is None else column.values.tolist(),
-            "labels": None
-            if column.labels is None
-            else [
-                label if isinstance(label, str | int | float) else str(label)
-                for label in column.labels
-            ],
-        }
+@dataclass(frozen=True)
+class SavedColumn:
+    """A `Column` in a document; labels that JSON has no form for are text there."""
+
+    name: str
+    low: float
+    high: float
+    mean: float
+    scale: float
+    values: Numbers | None
+    labels: tuple[str | int | float | bool, ...] | None
+
+
+@dataclass(frozen=True)
+class SavedExplanation:
+    """An `Explanation` in a document: everything but the model."""
+
+    front: SavedFront
+    complexity: int
+    link: LinkName
+    prediction: float | None
+    center: Numbers | None
+    columns: tuple[SavedColumn, ...]
+    reference: Numbers
+    features: SavedFeatures
+    spread: Numbers
+    rows: tuple[Numbers, ...]
+    weights: Numbers
+    predictions: Numbers
+    output: int
+
+
+FORMAT = Format("symtorch.explanation", 2, "explanation", SavedExplanation)
+
+
+def columns_to_saved(columns: Columns) -> tuple[SavedColumn, ...]:
+    """One entry a column."""
+    return tuple(
+        SavedColumn(
+            column.name,
+            column.low,
+            column.high,
+            column.mean,
+            column.scale,
+            None if column.values is None else tuple(column.values.tolist()),
+            None if column.labels is None else tuple(map(_plain, column.labels)),
+        )
         for column in columns.columns
-    ]
-
-
-def columns_from_json(entries: Sequence[Any]) -> Columns:
-    """Read what `columns_to_json` wrote. What kind of table the data came in is not kept.
-
-    Raises:
-        InputError, KeyError, TypeError, ValueError: it did not write this.
-    """
-    check_names([entry["name"] for entry in entries])
-    found = []
-    for entry in entries:
-        labels = entry["labels"]
-        if labels is not None:
-            if not all(isinstance(label, str | int | float) for label in labels):
-                raise InputError(f"labels of a saved column must be text or numbers: {labels}")
-            labels = tuple(labels)
-        values = None if entry["values"] is None else numbers(entry["values"], None)
-        low, high, mean, scale = numbers([entry[name] for name in _NUMBERS], 4).tolist()
-        found.append(Column(entry["name"], low, high, mean, scale, values, labels))
-    kind = object if any(column.nominal for column in found) else np.float64
-    return Columns(tuple(found), np.empty((0, len(found)), dtype=kind))
-
-
-def numbers(value: Any, *shape: int | None) -> Array:
-    """Finite numbers of a shape; None where any length will do.
-
-    Raises:
-        InputError: anything else.
-    """
-    array = np.asarray(value, dtype=np.float64)
-    fits = array.ndim == len(shape) and all(
-        wanted in (None, size) for wanted, size in zip(shape, array.shape, strict=True)
     )
-    if not fits or not np.isfinite(array).all():
-        raise InputError(f"expected finite numbers of shape {shape}; got shape {array.shape}")
+
+
+def columns_from_saved(saved: Sequence[SavedColumn]) -> Columns:
+    """The inverse of `columns_to_saved`. What kind of table the data came in is not kept.
+
+    Raises:
+        InputError: names that cannot be variables.
+    """
+    check_names([column.name for column in saved])
+    found = tuple(
+        Column(
+            column.name,
+            column.low,
+            column.high,
+            column.mean,
+            column.scale,
+            None if column.values is None else np.array(column.values, dtype=np.float64),
+            column.labels,
+        )
+        for column in saved
+    )
+    kind = object if any(column.nominal for column in found) else np.float64
+    return Columns(found, np.empty((0, len(found)), dtype=kind))
+
+
+def numbers(value: Any, *shape: int) -> Array:
+    """Saved numbers as an array of a shape.
+
+    Raises:
+        InputError: they have another.
+    """
+    try:
+        array = np.array(value, dtype=np.float64)
+    except ValueError:  # rows of unequal length
+        array = np.empty(0)
+    if array.shape != shape:
+        raise InputError(f"not a saved explanation: expected numbers of shape {[*shape]}")
     return array
+
+
+def _plain(label: Any) -> str | int | float | bool:
+    return label if isinstance(label, str | int | float) else str(label)

@@ -15,19 +15,19 @@ from ..model.model import SymbolicModel
 @contextmanager
 def trainable(blocks: Sequence[SymbolicModel]) -> Iterator[None]:
     """Switched blocks with constants to train; where they were frozen, they are again after."""
-    switches = [(b, b.switch) for b in blocks if b.switch and not b.switch.trainable_constants]
+    in_force = [(block, block.symbolic_state.switch) for block in blocks]
+    frozen = [(b, switch) for b, switch in in_force if switch and not switch.trainable_constants]
     try:
-        for block, switch in switches:
-            block.switch_to_symbolic(
-                switch.chosen,
-                trainable_constants=True,
-                compile=switch.compiled,
-                SLIME=switch.local,
+        for block, switch in frozen:
+            block.equations_of(switch.kind).switch_to_symbolic(
+                switch.chosen, trainable_constants=True, compile=switch.compiled
             )
         yield
     finally:
-        for block, switch in switches:
-            block.switch_to_symbolic(switch.chosen, compile=switch.compiled, SLIME=switch.local)
+        for block, switch in frozen:
+            block.equations_of(switch.kind).switch_to_symbolic(
+                switch.chosen, compile=switch.compiled
+            )
 
 
 def symbolic_parameters(model: nn.Module, blocks: Sequence[SymbolicModel]) -> list[nn.Parameter]:
@@ -38,7 +38,8 @@ def symbolic_parameters(model: nn.Module, blocks: Sequence[SymbolicModel]) -> li
     """
     found: dict[int, nn.Parameter] = {}
     parts: list[nn.Module] = [m for m in model.modules() if isinstance(m, SymbolicLayer)]
-    parts += [block.reduction for block in blocks if block.reduction is not None]
+    reductions = [block.symbolic_state.reduction for block in blocks]
+    parts += [reduction for reduction in reductions if reduction is not None]
     for part in parts:
         found |= {id(p): p for p in part.parameters() if p.numel()}
     if not found:

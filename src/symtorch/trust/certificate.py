@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from ..documents import Format
 from .box import Box
 
-_FORMAT = Format("symtorch.certificate", 1, "certificate")
+_HEADER = {"format": "symtorch.certificate", "version": 1}
 
 Arithmetic = Literal["real", "float32"]
 
@@ -96,7 +95,7 @@ class Certificate:
         for bound in bounds.values():
             bound["lower"], bound["upper"] = _known(bound["lower"]), _known(bound["upper"])
         document: dict[str, Any] = {
-            **_FORMAT.header,
+            **_HEADER,
             **{k: v for k, v in self.__dict__.items() if k not in ("bounds", "box", "margin")},
             "kind": "proved" if self.proved else "sampled",
             "box": asdict(self.box),

@@ -16,6 +16,7 @@ import torch
 
 from ...errors import InputError
 from .calls import call_named
+from .masked import MaskedInputs
 from .output import OutputLayout
 from .protocol import InputAdapter, Rows
 from .registry import load_inputs, save_inputs
@@ -84,6 +85,11 @@ class Layout:
     def needs_block(self, rows: Rows) -> bool:
         """Whether the block's own output is needed to `write` one."""
         return self.output.path is not None or rows.kept is not None
+
+    @property
+    def always_rests(self) -> bool:
+        """Whether no call needs the block's own output, see `needs_block`."""
+        return self.output.path is None and not isinstance(self.inputs, MaskedInputs)
 
     def call(
         self,
