@@ -21,6 +21,7 @@ ROOMS = [
     "recording/adapters",
     "recording",
     "search/selection",
+    "search/constants",
     "search",
     "search/engines/sparse/trees",
     "search/engines/sparse/library",

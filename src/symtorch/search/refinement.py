@@ -9,16 +9,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from types import MappingProxyType
 
-import numpy as np
-import numpy.typing as npt
 import sympy
 import torch
-from scipy.optimize import least_squares
 
 from ..errors import InputError
 from ..symbolic import simplify, sympy_bridge
@@ -33,12 +28,12 @@ from ..symbolic.nodes import (
     is_structural,
     replace_constants,
 )
+from .constants import System, fit_constants, round_constants
 from .engine import SearchRun
 from .problem import Problem, Sample
 
-_DENOMINATORS = (1, 2, 3, 4)
-_NOTHING: Mapping[str, float] = MappingProxyType({})
-_HUGE = 1e150  # its square is still a float64
+SETTLED = 1e-10
+"""Share of the loss that a step of the final fits must gain: constants are to be read off."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +83,9 @@ class Refiner:
         # Fixing a constant at its true value raises the loss by about 1/rows.
         self.slack = min(0.05, 10.0 / len(sample))
 
-    def loss(self, root: Node, extra: Mapping[str, float] = _NOTHING) -> float:
+    def loss(self, root: Node) -> float:
         """Weighted mean squared error; inf where a value is not finite."""
-        prediction = evaluate(root, self._with(extra), "torch", _number)
+        prediction = evaluate(root, self._columns, "torch", _number)
         residual = self._root_weights * (prediction - self.sample.y)
         loss = float((residual * residual).sum())
         return loss if math.isfinite(loss) else math.inf
@@ -113,39 +108,39 @@ class Refiner:
         fewer = len(list(free_constants(flat))) <= len(list(free_constants(root)))
         return flat if fewer and self.rule.of(flat) <= 1.5 * self.rule.of(root) else root
 
-    def fit(
-        self, root: Node, evaluations: int = 40, extra: Mapping[str, float] = _NOTHING
-    ) -> Fitted:
+    def fit(self, root: Node, evaluations: int = 40) -> Fitted:
         """Least squares over all free constants; never worse than the start.
 
         Args:
             root: the tree.
             evaluations: at most this many.
-            extra: values of names in the tree that are not input columns.
         """
         start = list(free_constants(root))
-        before = self.loss(root, extra)
+        before = self.loss(root)
         if not start or not math.isfinite(before) or before <= 0 or self.out_of_time():
             return Fitted(root, before)
-        system = _System(root, self._with(extra), self._root_weights, self.sample.y)
-        unit = np.array([abs(value) or 1.0 for value in start])
-        try:
-            found = least_squares(
-                lambda at: system.residual(at * unit),
-                np.array(start) / unit,
-                jac=lambda at: system.jacobian(at * unit) * unit,
-                method="lm" if len(self.sample) >= len(start) else "trf",
-                x_scale="jac" if len(self.sample) >= len(start) else 1.0,
-                max_nfev=evaluations,
-                xtol=1e-13,
-                ftol=1e-10,
-                gtol=1e-15,
-            )
-        except (ValueError, np.linalg.LinAlgError):
-            return Fitted(root, before)
-        fitted = replace_constants(root, iter((found.x * unit).tolist()))
-        after = self.loss(fitted, extra)
-        return Fitted(fitted, after) if after < before else Fitted(root, before)
+        values, after = fit_constants(self._system(root), start, steps=evaluations, settled=SETTLED)
+        return Fitted(replace_constants(root, iter(values)), after)
+
+    def _system(self, root: Node) -> System:
+        """Residuals of a tree on the rows, and their derivatives by its constants."""
+        count = len(list(free_constants(root)))
+        marked = _name_constants(root, {i: f"_c{i}" for i in range(count)})
+        target = self.sample.y
+
+        def system(values: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
+            # A constant spread over the rows has in row i the derivative of row i alone, so
+            # one backward pass gives the whole jacobian.
+            spread = torch.tensor(values, dtype=target.dtype, device=target.device)[:, None]
+            spread = spread.repeat(1, len(target)).requires_grad_()
+            columns = {**self._columns, **{f"_c{i}": row for i, row in enumerate(spread.unbind())}}
+            with torch.enable_grad():
+                prediction = evaluate(marked, columns, "torch", _number)
+                (gradient,) = torch.autograd.grad(prediction.sum(), spread)
+            residual = self._root_weights * (prediction.detach() - target)
+            return residual, gradient * self._root_weights
+
+        return system
 
     def shorten(self, root: Node) -> Fitted:
         """Simplify, fit, and drop pieces one by one as long as the data do not miss them.
@@ -195,57 +190,15 @@ class Refiner:
 
     def round(self, best: Fitted) -> Fitted:
         """Round constants to simple numbers, refitting the others, where the data allow it."""
-        pinned: dict[str, float] = {}
-        root = best.root
-        loss = best.loss
-        while not self.out_of_time():
-            limit = max(loss * (1 + 0.4 * self.slack), self.floor)
-            for position, simple in self._roundings(root, loss, limit, pinned):
-                name = f"_pinned_{len(pinned)}"
-                opened = _name_constants(root, {position: name})
-                trial = self.fit(opened, 12, {**pinned, name: simple})
-                if trial.loss <= limit:
-                    root, loss = trial.root, trial.loss
-                    pinned[name] = simple
-                    break
-                if self.out_of_time():
-                    break
-            else:
-                break
-        return Fitted(_close_constants(root, pinned), loss)
-
-    def _roundings(
-        self, root: Node, loss: float, limit: float, pinned: Mapping[str, float]
-    ) -> list[tuple[int, float]]:
-        """Positions and simple numbers worth trying, simplest first.
-
-        Moving constant i by d and refitting the rest raises the loss by
-        ``d**2 / inverse(J'J)[i, i]``; what that forbids need not be tried. Columns of J count in
-        units of their norms, so that constants of any size can be told apart.
-        """
-        values = list(free_constants(root))
-        if not values:
-            return []
-        system = _System(root, self._with(pinned), self._root_weights, self.sample.y)
-        jacobian = system.jacobian(np.array(values))
-        # By the largest entry first: squares of what stands for "not finite" overflow. What is
-        # left has an entry of 1, unless the constant does nothing at all.
-        largest = np.maximum(np.abs(jacobian).max(axis=0), 1e-300)
-        norms = largest * np.maximum(np.linalg.norm(jacobian / largest, axis=0), 1.0)
-        scaled = jacobian / norms
-        variance = np.diagonal(np.linalg.pinv(scaled.T @ scaled, hermitian=True))
-        trials = []
-        for position, value in enumerate(values):
-            for rank, simple in enumerate(simple_numbers(value)):
-                shift = (simple - value) * float(norms[position])
-                # As a product: a float's power raises where a product overflows to infinity.
-                rise = shift * shift / max(float(variance[position]), 1e-300)
-                if loss + rise <= 2 * limit:
-                    trials.append((rank, rise, position, simple))
-        return [(position, simple) for _, _, position, simple in sorted(trials)]
-
-    def _with(self, extra: Mapping[str, float]) -> dict[str, torch.Tensor]:
-        return {**self._columns, **{name: _number(value) for name, value in extra.items()}}
+        values, loss = round_constants(
+            self._system(best.root),
+            list(free_constants(best.root)),
+            best.loss,
+            floor=self.floor,
+            slack=0.4 * self.slack,
+            out_of_time=self.out_of_time,
+        )
+        return Fitted(replace_constants(best.root, iter(values)), loss)
 
     def polish(self, root: Node) -> Fitted:
         """Fit, round and simplify, as far as the time reaches."""
@@ -301,61 +254,6 @@ def refine(
         yield Expression(full.polish(candidate.root).root)
 
 
-class _System:
-    """Residuals and their derivatives in the constants of one tree."""
-
-    def __init__(
-        self,
-        root: Node,
-        columns: dict[str, torch.Tensor],
-        root_weights: torch.Tensor,
-        target: torch.Tensor,
-    ) -> None:
-        self.root = root
-        self.columns = columns
-        self.root_weights = root_weights
-        self.target = target
-
-    def residual(self, at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        values = iter(at.tolist())
-        tree = replace_constants(self.root, values)
-        with torch.no_grad():
-            prediction = evaluate(tree, self.columns, "torch", _number)
-            residual = self.root_weights * (prediction - self.target)
-        return _finite(residual.expand_as(self.target))
-
-    def jacobian(self, at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        # A constant spread over the rows has in row i the derivative of row i alone, so
-        # one backward pass gives the whole jacobian.
-        values = torch.tensor(at, device=self.target.device)
-        spread = values[:, None].repeat(1, len(self.target)).requires_grad_()
-        marked = _name_constants(self.root, {i: f"_c{i}" for i in range(len(at))})
-        columns = {**self.columns, **{f"_c{i}": row for i, row in enumerate(spread.unbind())}}
-        with torch.enable_grad():
-            prediction = evaluate(marked, columns, "torch", _number)
-            (gradient,) = torch.autograd.grad(prediction.sum(), spread)
-        return _finite((gradient * self.root_weights).T)
-
-
-def simple_numbers(value: float) -> list[float]:
-    """Integers, short fractions and short decimals near a number, simplest first.
-
-    >>> simple_numbers(5.0007)
-    [5.0, 4.71238898038469]
-    >>> simple_numbers(1.234)
-    [1.0, 1.3333333333333333, 1.25, 1.2, 1.23]
-    """
-    if value == 0 or not math.isfinite(value):
-        return []
-    found = []
-    if 0.05 < abs(value) < 1e6:
-        found += [float(Fraction(round(value * d), d)) for d in _DENOMINATORS]
-        found += [round(value / unit) * unit for unit in (math.pi, math.pi / 2)]
-    found += [float(f"{value:.{digits}g}") for digits in (1, 2, 3)]
-    near = [number for number in found if number and abs(number - value) <= 0.2 * abs(value)]
-    return [number for number in dict.fromkeys(near) if number != value]
-
-
 def _shortened(root: Node) -> Iterator[Node]:
     """Yield the trees with one piece dropped."""
     if not isinstance(root, Call):
@@ -407,19 +305,5 @@ def _name_constants(root: Node, names: dict[int, str]) -> Node:
     return run(root)
 
 
-def _close_constants(root: Node, values: Mapping[str, float]) -> Node:
-    if isinstance(root, Variable) and root.name in values:
-        return Constant(values[root.name])
-    if isinstance(root, Call):
-        return Call(root.operator, tuple(_close_constants(arg, values) for arg in root.args))
-    return root
-
-
 def _number(value: float) -> torch.Tensor:
     return torch.tensor(value, dtype=torch.float64)
-
-
-def _finite(values: torch.Tensor) -> npt.NDArray[np.float64]:
-    """As an array, with what is not finite replaced by a number no fit will choose."""
-    array: npt.NDArray[np.float64] = values.detach().cpu().numpy()
-    return np.nan_to_num(array, nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)

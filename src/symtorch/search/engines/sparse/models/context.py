@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ....constants import System
 from ....problem import Sample
-from ..trees.polish import fit_constants, snap_constants
+from ..trees.polish import fitted, rounded, system_of
 from ..trees.simplify import simplified
 from ..trees.tree import Tree, constants_of, evaluate, inputs_of, skeleton
 from ..trees.vocabulary import Vocabulary
@@ -120,35 +121,25 @@ class Workspace:
         if self.tried.get(key, 0) >= 3 or not self.acceptable(tree):
             return math.inf
         self.tried[key] = self.tried.get(key, 0) + 1
-        functions = self.vocabulary.functions
-        X, y = self.fit.X, self.fit.y
-        relative = self.relative_weights(self.fit)
-        fitted, error = fit_constants(tree, X, y, relative, functions, steps=steps, target=1e-26)
+        relative = self._system(tree, self.relative_weights(self.fit))
+        candidate, error = fitted(tree, relative, steps, target=1e-26)
         if error <= EXACT**2:
-            fitted, error = snap_constants(
-                fitted,
-                X,
-                y,
-                relative,
-                functions,
-                error,
-                floor=max(100 * error, 1e-24),
-                slack=0.0,
-                tolerance=1e-5,
-            )
-            self.store(fitted)
+            floor = max(100 * error, 1e-24)
+            candidate, error = rounded(candidate, relative, error, floor, 0.0, 1e-5)
+            self.store(candidate)
             return error
-        start = fitted if math.isfinite(error) else tree
-        weights = self.fit.weights / self.fit.weights.mean()
-        plain, loss = fit_constants(start, X, y, weights, functions, steps=steps)
+        start = candidate if math.isfinite(error) else tree
+        plain = self._system(start, self.fit.weights / self.fit.weights.mean())
+        candidate, loss = fitted(start, plain, steps)
         if math.isfinite(loss):
-            self.store(plain)
-            snapped, _ = snap_constants(
-                plain, X, y, weights, functions, loss, floor=self.floor, slack=0.01
-            )
-            if constants_of(snapped) != constants_of(plain):
-                self.store(snapped)
+            self.store(candidate)
+            simple, _ = rounded(candidate, plain, loss, self.floor, 0.01, 0.02)
+            if constants_of(simple) != constants_of(candidate):
+                self.store(simple)
         return error
+
+    def _system(self, tree: Tree, weights: Tensor) -> System:
+        return system_of(tree, self.fit.X, self.fit.y, weights, self.vocabulary.functions)
 
     def store(self, tree: Tree) -> None:
         """Judge a fitted tree and keep it where it is the best of its size."""
