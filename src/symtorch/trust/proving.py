@@ -16,7 +16,8 @@ from .bounding import Effort, Found, Search
 from .box import Box
 from .certificate import Arithmetic, Certificate, ErrorBound
 from .difference import Difference
-from .intervals import Interval, enclose, expanded
+from .domain import find_poles
+from .intervals import expanded
 from .networks import Network, rounding_margin
 from .splitting import Subboxes
 
@@ -28,6 +29,9 @@ CHUNK = 20_000
 
 RESOLUTION = 1e-9
 """Errors below this share of the block's largest value count as none."""
+
+POLE_BOXES = 2000
+"""Subboxes in which a pole is looked for before anything is bounded."""
 
 MARGIN_BOXES = 256
 """Subboxes over which the float32 margin is worked out."""
@@ -130,18 +134,16 @@ def sampled(task: Task, block: nn.Module, asked: Asked, why: str, seed: int) -> 
 
 
 def _undefined(task: Task, asked: Asked) -> Certificate | None:
-    """A certificate of an infinite error, where an equation is not finite at a point asked."""
-    columns = dict(zip(task.box.names, map(Interval.of, asked.points.T), strict=True))
+    """A certificate of an infinite error, where an equation is proved not to be finite."""
     bounds, remark = {}, ""
     for dim, equation in task.equations.items():
-        fails = enclose(equation.root, columns).fails
-        where = int(fails.int().argmax())
-        row = tuple(asked.points[where].tolist())
-        lower = math.inf if bool(fails.any()) else 0.0
+        poles = find_poles(equation, task.box, budget=task.budget, max_boxes=POLE_BOXES)
+        found = poles.status == "found"
+        row = tuple(poles.row.values()) if found else tuple(asked.points[0].tolist())
+        lower = math.inf if found else 0.0
         bounds[dim] = ErrorBound(str(equation), lower, math.inf, row, 1.0)
-        if lower:
-            at = dict(zip(task.box.names, row, strict=True))
-            remark = remark or f"'{equation.pretty()}' has no finite value at {at}."
+        if found and not remark:
+            remark = f"'{equation.pretty()}' is not finite at {poles.row} ({poles.reason})."
     if not remark:
         return None
     return task.certificate(bounds, proved=True, boxes=0, remark=remark)
@@ -152,8 +154,8 @@ def _remark(bounds: Mapping[int, ErrorBound]) -> str:
     if not open_:
         return ""
     return (
-        f"No upper bound for outputs {open_}: an equation may have a pole in the box "
-        f"(find_poles looks for it), or the budget was too small."
+        f"No upper bound for outputs {open_}: an equation may have a pole where none was found "
+        f"(find_poles looks longer), or the budget was too small."
     )
 
 

@@ -9,6 +9,7 @@ inside; the natural extension of a single number is off by rounding only.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 
@@ -31,12 +32,15 @@ def with_turns(function: Function, *turns: float) -> Function:
         function: its natural extension.
         turns: all points where it turns.
     """
-    spots = [Interval.of(turn - NEARNESS, turn + NEARNESS) for turn in turns]
-    values = [function(spot) for spot in spots]
+
+    @cache  # not before it is used: importing computes nothing
+    def extremes() -> list[tuple[Interval, Interval]]:
+        spots = [Interval.of(turn - NEARNESS, turn + NEARNESS) for turn in turns]
+        return [(spot, function(spot)) for spot in spots]
 
     def on_intervals(x: Interval) -> Interval:
         out = function(Interval.of(x.lower)).hull(function(Interval.of(x.upper)))
-        for spot, value in zip(spots, values, strict=True):
+        for spot, value in extremes():
             meets = (x.lower <= spot.upper) & (x.upper >= spot.lower)
             out = choose(meets, out.hull(value), out)
         return out
@@ -64,12 +68,16 @@ def shaped(
             is off by 1e-15.
         off_by: the error is below ``(a + b*|x|) * 2**-53`` for an ``a`` and a ``b``.
     """
-    points = [(turn, float(function(torch.tensor(turn).double()))) for turn in turns]
+
+    @cache
+    def extremes() -> list[tuple[float, float]]:
+        at = torch.tensor(turns, dtype=torch.float64, device="cpu")
+        return [*zip(turns, function(at).tolist(), strict=True)]
 
     def on_intervals(x: Interval) -> Interval:
         ends = function(x.lower), function(x.upper)
         low, high = torch.minimum(*ends), torch.maximum(*ends)
-        for turn, value in points:
+        for turn, value in extremes():
             meets = (x.lower <= turn + NEARNESS) & (x.upper >= turn - NEARNESS)
             low = torch.where(meets, low.clamp(max=value), low)
             high = torch.where(meets, high.clamp(min=value), high)
