@@ -548,3 +548,60 @@ def test_other_files_are_refused(tmp_path):
         Recording.load(tmp_path / "text.pt")
     with pytest.raises(FileNotFoundError):
         Recording.load(tmp_path / "nothing.pt")
+
+
+# ---------------------------------------------------------------- names from the data
+
+
+FRAME = pd.DataFrame(X.numpy().astype(float), columns=["mean radius", "area", "2nd"])
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        (FRAME, {}),
+        ((FRAME,), {}),
+        ({"x": FRAME}, {}),
+        ([FRAME[:30], FRAME[30:]], {}),
+        ([(FRAME, "target")], {"input_of": lambda batch: batch[0]}),
+    ],
+)
+@pytest.mark.parametrize("block", [nn.Linear(3, 2), lambda x: x**2], ids=["module", "function"])
+def test_the_columns_of_a_frame_are_the_names(tmp_path, block, data, options):
+    if isinstance(data, dict):
+        data = {"input": FRAME} if isinstance(block, nn.Module) else data
+    recording = SymbolicModel(block, "block").record(data, **options)
+    assert recording.names == ("mean_radius", "area", "x2nd")
+    recording.save(tmp_path / "block.pt")
+    assert Recording.load(tmp_path / "block.pt").names == recording.names
+
+
+def test_a_frame_names_the_variables_of_equations_and_of_its_reduction():
+    block = SymbolicModel(lambda x: x[:, :1] * x[:, 1:2], "block")
+    front = block.distill(FRAME, engine="sparse")[0]
+    assert front.get_best().expression.pretty() == "area*mean_radius"
+    block.switch_to_symbolic()
+    assert torch.allclose(torch.as_tensor(block(FRAME.to_numpy())), (X[:, :1] * X[:, 1:2]).double())
+    given = SymbolicModel(nn.Linear(3, 1), "b")
+    assert given.distill(FRAME, variable_names=["a", "b", "c"], engine="quadratic")[
+        0
+    ].variables == (("a", "b", "c"))
+
+
+def test_a_function_of_frames_gets_frames():
+    block = SymbolicModel(lambda frame: frame["area"] * frame["2nd"], "block")
+    recording = block.record(FRAME)
+    assert torch.equal(recording.outputs[:, 0], recording.inputs[:, 1] * recording.inputs[:, 2])
+
+
+def test_a_frame_for_the_model_around_a_block_names_nothing(net):
+    assert record(net, "law", FRAME)["law"].names == ("x0", "x1")
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "import os"], 5])
+def test_names_in_a_tampered_file_are_refused(net, tmp_path, names):
+    record(net, "law", X, max_samples=20)["law"].save(tmp_path / "law.pt")
+    data = torch.load(tmp_path / "law.pt", weights_only=True)
+    torch.save(data | {"column_names": names}, tmp_path / "law.pt")
+    with pytest.raises(InputError):
+        Recording.load(tmp_path / "law.pt")

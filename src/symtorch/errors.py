@@ -51,5 +51,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
+class DependenceWarning(UserWarning):
+    """A block's output at a row depends on other rows, or on what is no column."""
+
+
 class PoorFitWarning(UserWarning):
     """The chosen equations explain less than half of what an output does."""

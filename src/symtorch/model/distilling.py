@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from ..errors import StateError
+from ..recording.dependence import DependenceProbe
 from ..recording.features import Features, Transform
 from ..recording.query import oracles_for
+from ..recording.recording import Recording
 from ..reduction import Reduction
 from ..search import SearchOptions
 from ..slime.blocks import explain_outputs
@@ -60,12 +63,15 @@ def distill(
 ) -> Findings:
     """Find equations for what a block does; arguments as for `SymbolicModel.distill`."""
     reduction = None
-    if reduce is None:
-        recording = source.record(block, state)
-    else:
-        reduction, recording = source.record_reduced(block, state, reduce)
-        if variables == Variables():
-            variables = Variables([f"z{i}" for i in range(reduce.inputs)])
+    probe = DependenceProbe(block, state.block_name)
+    with nullcontext() if isinstance(source.inputs, Recording) else probe.attached():
+        if reduce is None:
+            recording = source.record(block, state)
+        else:
+            reduction, recording = source.record_reduced(block, state, reduce)
+            if variables == Variables():
+                variables = Variables([f"z{i}" for i in range(reduce.inputs)])
+    probe.warn(recording.layout if reduction is None else reduction.layout, recording.precision)
     asked = outputs_asked_for(state, dims, recording)
     if reduction is None:
         state.results["distilled"].check_layout(recording.layout, asked)

@@ -19,6 +19,7 @@ from .batches import Data
 from .failures import FORGOTTEN_PARENT
 from .hooks import BlockHook
 from .lookup import find_blocks
+from .naming import names_in
 from .recording import Recording
 from .reservoir import Reservoir
 from .running import Model, run_batches
@@ -90,9 +91,18 @@ def run_recorders(
 ) -> None:
     """Run a model over data with recorders attached to its blocks."""
     blocks = [recorder.block for recorder in recorders]
+
+    direct = [recorder for recorder in recorders if recorder.block is model]
+
+    def name_columns(output: Any, batch: Any) -> None:
+        while direct:  # at the first batch
+            recorder = direct.pop()
+            recorder.column_names = names_in(batch if input_of is None else input_of(batch))
+
     run_batches(
         model,
         data,
+        name_columns,
         input_of=input_of,
         random_state=random_state,
         parts=blocks,
@@ -139,6 +149,7 @@ class Recorder:
         self._inputs: InputAdapter | None = None
         self._output: OutputLayout | None = None
         self._dtype = torch.float32
+        self.column_names: tuple[str, ...] = ()
 
     def attached(self) -> AbstractContextManager[None]:
         """Records inside, and leaves no hooks after."""
@@ -177,6 +188,7 @@ class Recorder:
         index, tables = self._reservoir.sample()
         if not len(index):
             raise InputError(f"block '{self.name}' was called with no rows")
+        fits = len(self.column_names) == self._inputs.count
         return Recording(
             inputs=tables[0],
             outputs=tables[1],
@@ -185,6 +197,7 @@ class Recorder:
             row_index=index,
             rows_seen=self._reservoir.seen,
             dtype=self._dtype,
+            column_names=self.column_names if fits else (),
         )
 
 

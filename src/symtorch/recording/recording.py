@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
+from ..symbolic.parsing import check_names
 from .adapters.layout import Layout
 from .adapters.output import DTYPES
 
@@ -35,6 +36,7 @@ class Recording:
         row_index: [rows], which of all rows that passed these are.
         rows_seen: how many rows passed.
         dtype: in which the block computed the outputs.
+        column_names: names of the input columns, where the data has some.
     """
 
     inputs: torch.Tensor
@@ -44,6 +46,7 @@ class Recording:
     row_index: torch.Tensor = field(repr=False)
     rows_seen: int
     dtype: torch.dtype = torch.float32
+    column_names: tuple[str, ...] = ()
 
     @property
     def precision(self) -> float:
@@ -61,7 +64,7 @@ class Recording:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the input columns."""
-        return self.layout.inputs.names
+        return self.column_names or self.layout.inputs.names
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -81,6 +84,7 @@ class Recording:
                 "row_index": self.row_index,
                 "rows_seen": self.rows_seen,
                 "dtype": str(self.dtype).removeprefix("torch."),
+                "column_names": list(self.column_names),
             },
             buffer,
         )
@@ -107,6 +111,7 @@ class Recording:
                 index,
                 int(data["rows_seen"]),
                 DTYPES[data["dtype"]],
+                check_names(data["column_names"]) if data["column_names"] else (),
             )
         except InputError:
             raise
@@ -121,6 +126,8 @@ class Recording:
             raise InputError(
                 f"{path}: tables {[*inputs.shape]}, {[*outputs.shape]} do not fit the layout"
             )
+        if len(recording.column_names) not in (0, layout.inputs.count):
+            raise InputError(f"{path}: {len(recording.column_names)} names for its columns")
         numbered = index.dtype == torch.int64 and (
             not len(index) or 0 <= int(index.min()) <= int(index.max()) < recording.rows_seen
         )

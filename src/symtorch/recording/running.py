@@ -12,7 +12,7 @@ from torch import nn
 
 from ..errors import InputError, SymTorchError
 from ..lazy import LazyModule
-from .adapters.values import as_tensor
+from .adapters.values import as_tensor, map_nested
 from .batches import Data, batches_of, call_of
 from .contexts import evaluating, gradients, seeded
 from .failures import explained
@@ -35,7 +35,7 @@ class Runner:
 
     Args:
         model: a module is handed arrays as tensors of its parameters' type and device; a
-            function gets what is in the batch.
+            function gets what is in the batch, but arrays for DataFrames that it cannot take.
         input_of: takes a batch to the model's input.
         question: what to ask the user, beside the usual, where the model's forward fails.
     """
@@ -50,10 +50,11 @@ class Runner:
     def arguments(self, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """What the model is called with for a batch: positional and keyword arguments."""
         args, kwargs = call_of(batch if self._input_of is None else self._input_of(batch))
-        if isinstance(self.model, nn.Module) and not isinstance(self.model, FunctionBlock):
+        if isinstance(self.model, FunctionBlock):
+            args, kwargs = _for_a_function(self.model.function, args, kwargs)
+        elif isinstance(self.model, nn.Module):
             like = next((p for p in self.model.parameters() if p.is_floating_point()), None)
-            args = tuple(_taken(value, like) for value in args)
-            kwargs = {key: _taken(value, like) for key, value in kwargs.items()}
+            args, kwargs = map_nested((args, kwargs), lambda value: _taken(value, like))
         return args, kwargs
 
     def __call__(self, batch: Any) -> Any:
@@ -139,11 +140,29 @@ def run_batches(
     return count
 
 
+def _for_a_function(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """DataFrames for a function that takes such, tried on two of their rows; else arrays."""
+    frames = [v for v in (*args, *kwargs.values()) if isinstance(v, pd.DataFrame)]
+    if not frames:
+        return args, kwargs
+
+    def few(value: Any) -> Any:
+        return value.iloc[:2] if isinstance(value, pd.DataFrame) else value
+
+    def array(value: Any) -> Any:
+        return value.to_numpy() if isinstance(value, pd.DataFrame) else value
+
+    try:
+        function(*map(few, args), **{key: few(value) for key, value in kwargs.items()})
+    except Exception:  # whatever a function of arrays makes of a frame
+        return tuple(map(array, args)), {key: array(value) for key, value in kwargs.items()}
+    return args, kwargs
+
+
 def _taken(value: Any, like: torch.Tensor | None) -> Any:
-    """An array as a tensor that a model can take, in lists and tuples too; the rest as it is."""
-    if isinstance(value, tuple | list):
-        items = [_taken(item, like) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    """An array as a tensor that a model can take; the rest as it is."""
     if not isinstance(value, np.ndarray | pd.DataFrame):
         return value
     tensor = as_tensor(value)

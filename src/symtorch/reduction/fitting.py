@@ -123,7 +123,9 @@ def reduce_recording(
     )
     kind = recording.inputs.dtype
     targets = (rest @ outputs.reader).to(kind)
-    reduced = replace(recording, inputs=z.to(kind), outputs=targets, layout=coordinates.core)
+    reduced = replace(
+        recording, column_names=(), inputs=z.to(kind), outputs=targets, layout=coordinates.core
+    )
     return Reduced(coordinates, reduced)
 
 

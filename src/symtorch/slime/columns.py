@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import torch
 
 from ..errors import InputError, UnsupportedTypeError
 from ..lazy import LazyModule
-from ..symbolic.parsing import check_names
+from ..recording.naming import fit_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,35 +195,6 @@ def as_array(data: Any) -> npt.NDArray[Any]:
     if array.dtype.kind not in "biufOUS":
         raise UnsupportedTypeError(f"data must be a table of numbers; got {type(data).__name__}")
     return array
-
-
-def fit_names(names: Sequence[Any]) -> tuple[str, ...]:
-    """Names as equations can hold them.
-
-    >>> fit_names(["petal length (cm)", "exp", "2nd", "a", "a"])
-    ('petal_length_cm', 'exp_', 'x2nd', 'a', 'a_2')
-    """
-    taken: list[str] = []
-    for name in names:
-        word = re.sub(r"\W+", "_", str(name)).strip("_") or "x"
-        word = f"x{word}" if word[0].isdigit() else word
-        if not _usable(word):
-            word = f"{word}_" if _usable(f"{word}_") else "x"
-        unique = next(
-            option
-            for option in (word, *(f"{word}_{n}" for n in range(2, len(names) + 2)))
-            if option not in taken
-        )
-        taken.append(unique)
-    return check_names(taken)
-
-
-def _usable(word: str) -> bool:
-    try:
-        check_names([word])
-    except InputError:
-        return False
-    return True
 
 
 def _position(item: int | str, names: Sequence[str]) -> int:

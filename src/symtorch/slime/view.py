@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from ..recording.features import Features
-from .columns import Array, Columns, fit_names
+from ..recording.naming import fit_names
+from .columns import Array, Columns
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from .masked import MaskedInputs
 from .output import OutputLayout
 from .protocol import InputAdapter, Rows
 from .registry import load_inputs, save_inputs
-from .values import cast, to_arrays
+from .values import cast, map_nested
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Layout:
         """
         named = self.inputs.write(table)
         if self.output.kind == "numpy":
-            named = to_arrays(named)
+            named = map_nested(named, lambda value: value.detach().cpu().numpy())
         output = call_named(block, signature, named)
         return self.read_output(output, Rows(table, torch.Size([len(table)])), name)
 

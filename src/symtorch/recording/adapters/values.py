@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,8 @@ else:
 
 
 def is_table(value: Any) -> bool:
-    """Whether a value can be read as numbers in rows: a tensor, an array, a DataFrame."""
-    return isinstance(value, torch.Tensor | np.ndarray | pd.DataFrame)
+    """Whether a value can be read as numbers in rows: a tensor, an array, a DataFrame or Series."""
+    return isinstance(value, torch.Tensor | np.ndarray | pd.DataFrame | pd.Series)
 
 
 def as_tensor(value: Any) -> torch.Tensor:
@@ -74,17 +74,35 @@ def cast(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return (values.round() if whole else values).to(dtype)
 
 
-def to_arrays(value: Any) -> Any:
-    """Tensors as arrays, also in dicts, lists and tuples.
+def map_nested(value: Any, change: Callable[[Any], Any]) -> Any:
+    """What is in lists, tuples and dicts changed, item by item; the containers as they are.
 
-    >>> to_arrays({"x": (torch.ones(1), torch.zeros(1))})
-    {'x': (array([1.], dtype=float32), array([0.], dtype=float32))}
+    >>> map_nested({"x": (1, [2])}, str)
+    {'x': ('1', ['2'])}
+    """
+    if type(value) is dict:
+        return {key: map_nested(item, change) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(map_nested(item, change) for item in value))
+    if type(value) in (list, tuple):
+        return type(value)(map_nested(item, change) for item in value)
+    return change(value)
+
+
+def in_kind_of(value: Any, tensor: torch.Tensor) -> Any:
+    """A tensor as what another value is: a tensor, an array or a DataFrame.
+
+    >>> in_kind_of(np.zeros(1), torch.ones(1))
+    array([1.], dtype=float32)
     """
     if isinstance(value, torch.Tensor):
-        return value.detach().cpu().numpy()
-    if isinstance(value, dict):
-        return {key: to_arrays(item) for key, item in value.items()}
-    return type(value)(to_arrays(item) for item in value)
+        return tensor
+    array = tensor.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        return array
+    if isinstance(value, pd.Series):
+        return pd.Series(array, index=value.index)
+    return pd.DataFrame(array, columns=value.columns, index=value.index)
 
 
 def describe(value: Any) -> str:
