@@ -10,6 +10,7 @@ from sklearn.linear_model import LinearRegression
 from torch import nn
 
 from symtorch import InputError, StateError, SymbolicModel, UnsupportedTypeError, wrap
+from symtorch.errors import DependenceWarning
 
 X = randn(300, 2)
 LINEAR = {**QUICK, "unary_operators": []}
@@ -177,7 +178,8 @@ def test_an_lstm_gives_a_clear_error_or_the_chosen_output():
     with pytest.raises(InputError, match=r"block 'lstm' returns a tuple .* output=0"):
         SymbolicModel(lstm, "lstm").distill(x)
     model = SymbolicModel(lstm, "lstm", output=0)
-    model.distill(x, output_dim=0, sr_params=LINEAR)
+    with pytest.warns(DependenceWarning, match="depends on other positions"):
+        model.distill(x, output_dim=0, sr_params=LINEAR)
     expected, (hidden, cell) = lstm(x)
     model.switch_to_symbolic()
     out, state = model(x)

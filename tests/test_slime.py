@@ -692,6 +692,7 @@ class Mixing(nn.Module):
         (Mixing(), {}, "answers differently when it is asked about its rows alone"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*depends on other rows:UserWarning")
 def test_what_cannot_be_explained_leaves_the_block_as_it_was(module, arguments, message):
     block = SymbolicModel(module, "block")
     with pytest.raises(InputError, match=message):
