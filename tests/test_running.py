@@ -75,7 +75,7 @@ def test_batches_of_each_kind_weigh_a_reduction(kind):
         net.inner = SymbolicModel(net.inner, "inner")
         few = Reduction(1, 1, loss=mean_square)
         net.inner.distill(data, parent_model=net, reduce=few, engine="quadratic")
-        found.append(net.inner.reduction.encoder)
+        found.append(net.inner.symbolic_state.reduction.encoder)
     assert torch.equal(*found)
 
 
@@ -102,7 +102,7 @@ def test_a_compiled_model_weighs_a_reduction():
         net.inner = SymbolicModel(net.inner, "inner")
         few = Reduction(1, 1, loss=mean_square)
         net.inner.distill(BATCHES, parent_model=net, reduce=few, engine="quadratic")
-        found.append(net.inner.reduction.encoder)
+        found.append(net.inner.symbolic_state.reduction.encoder)
     assert torch.equal(*found)
     torch._dynamo.reset()
 
