@@ -631,6 +631,7 @@ class GraphInputs:
 
     width: int
     kind = "test graph"
+    partial = False
     feature_dim = -1
 
     @property

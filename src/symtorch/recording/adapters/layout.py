@@ -16,7 +16,6 @@ import torch
 
 from ...errors import InputError
 from .calls import call_named
-from .masked import MaskedInputs
 from .output import OutputLayout
 from .protocol import InputAdapter, Rows
 from .registry import load_inputs, save_inputs
@@ -89,7 +88,7 @@ class Layout:
     @property
     def always_rests(self) -> bool:
         """Whether no call needs the block's own output, see `needs_block`."""
-        return self.output.path is None and not isinstance(self.inputs, MaskedInputs)
+        return self.output.path is None and not self.inputs.partial
 
     def call(
         self,

@@ -40,6 +40,7 @@ class MaskedInputs:
     spread: bool
 
     kind: ClassVar[str] = "masked"
+    partial: ClassVar[bool] = True
 
     @property
     def count(self) -> int:

@@ -46,6 +46,7 @@ class NestedInputs:
     feature_dim: int | None
 
     kind: ClassVar[str] = "nested"
+    partial: ClassVar[bool] = False
 
     @property
     def _widths(self) -> dict[str, int]:

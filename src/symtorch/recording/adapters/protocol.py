@@ -29,9 +29,11 @@ class InputAdapter(Protocol):
 
     Args:
         kind: what saved layouts call it.
+        partial: whether a call may hold rows that do not count, see `Rows.kept`.
     """
 
     kind: ClassVar[str]
+    partial: ClassVar[bool]
 
     @property
     def count(self) -> int:

@@ -33,6 +33,7 @@ class TensorInputs:
     feature_dim: int | None
 
     kind: ClassVar[str] = "tensors"
+    partial: ClassVar[bool] = False
 
     @property
     def _widths(self) -> dict[str, int]:
