@@ -10,7 +10,7 @@ from pretend_device import PretendDevice
 
 from symtorch.search import Problem, SearchOptions, search
 from symtorch.search.engines.sparse.engine import vocabulary_of
-from symtorch.search.engines.sparse.models.context import OutOfTimeError, Workspace
+from symtorch.search.engines.sparse.models.context import OutOfTimeError, SearchContext
 from symtorch.search.engines.sparse.stages import stages
 from symtorch.search.front import Front
 from symtorch.search.problem import Oracle
@@ -79,7 +79,7 @@ def test_every_stage_of_the_sparse_engine_runs_elsewhere() -> None:
             left -= 1
             return left < 0
 
-        workspace = Workspace(
+        context = SearchContext(
             screen=sample,
             fit=sample,
             holdout=sample,
@@ -90,11 +90,11 @@ def test_every_stage_of_the_sparse_engine_runs_elsewhere() -> None:
             precision=2e-16,
             expired=expired,
         )
-        for stage in stages(workspace):
+        for stage in stages(context):
             left = CHECKS
             with suppress(OutOfTimeError):
                 stage.run()
-    assert len(workspace.archive.best) > 2
+    assert len(context.archive.best) > 2
 
 
 def test_constants_are_refined_where_the_rows_are() -> None:

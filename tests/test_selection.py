@@ -107,9 +107,9 @@ def test_a_wide_beam_finds_the_best_of_all_subsets(dtype):
             terms: least_squares(rows.double().T, y, root**2, [*terms])[1] / start
             for terms in itertools.combinations(range(10), size)
         }
-        best = min((s for s in found if len(s.indices) == size), key=lambda s: s.left)
+        best = min((s for s in found if len(s.indices) == size), key=lambda s: s.unexplained)
         assert best.indices == min(losses, key=losses.__getitem__)
-        assert best.left == pytest.approx(losses[best.indices], rel=1e-4)
+        assert best.unexplained == pytest.approx(losses[best.indices], rel=1e-4)
 
 
 def test_pairs_whose_terms_are_worthless_alone_are_found():

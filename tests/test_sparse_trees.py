@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symtorch.search.engines.sparse.trees.tree import Tree, evaluate, to_node
+from symtorch.search.engines.sparse.trees.tree import Tree, to_node, values_of
 from symtorch.symbolic.expression import Expression
 from symtorch.symbolic.nodes import Call, Constant, Variable
 from symtorch.symbolic.operators import OPERATORS
@@ -37,7 +37,7 @@ def test_a_tree_and_its_equation_have_the_same_values(tree: Tree) -> None:
     values = equation({"mass": X[:, 0], "speed": X[:, 1]})
     assert torch.equal(
         torch.nan_to_num(values.expand(7)),
-        torch.nan_to_num(evaluate(tree, X, FUNCTIONS).expand(7)),
+        torch.nan_to_num(values_of(tree, X, FUNCTIONS).expand(7)),
     )
 
 

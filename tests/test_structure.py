@@ -17,7 +17,7 @@ from symtorch.search.engines.sparse.structure.hints import search_with_hints
 from symtorch.search.engines.sparse.structure.proposals import proposals
 from symtorch.search.engines.sparse.structure.screening import relevant_inputs
 from symtorch.search.engines.sparse.structure.separability import separated
-from symtorch.search.engines.sparse.structure.views import Restricted, View
+from symtorch.search.engines.sparse.structure.variants import Restricted, Variant
 from symtorch.search.limits import within_limits
 from symtorch.symbolic.expression import ComplexityRule, Expression
 
@@ -147,7 +147,7 @@ PROPOSED: dict[str, tuple[str, Ranges, list[str], list[str]]] = {
 @pytest.mark.parametrize("name", PROPOSED)
 def test_gradients_propose_the_right_variables(name: str) -> None:
     law, ranges, left, told = PROPOSED[name]
-    smallest = proposals(View.of(problem_of(law, ranges), OPTIONS))[0]
+    smallest = proposals(Variant.of(problem_of(law, ranges), OPTIONS))[0]
     assert [*smallest.problem.names] == left, smallest.story
     for form in told:
         assert form in smallest.story
@@ -157,15 +157,15 @@ def test_gradients_propose_the_right_variables(name: str) -> None:
 def test_a_proposal_says_the_same_as_the_problem(name: str) -> None:
     law, ranges, _, _ = PROPOSED[name]
     problem = problem_of(law, ranges)
-    for view in proposals(View.of(problem, OPTIONS)):
+    for variant in proposals(Variant.of(problem, OPTIONS)):
         # Any equation at all must have the same loss before and after the way back.
-        some = Expression.parse(f"0.7*{view.problem.names[-1]} + 0.2", view.problem.names)
-        full = view.back(some)
-        inner, outer = view.problem.train, problem.train
+        some = Expression.parse(f"0.7*{variant.problem.names[-1]} + 0.2", variant.problem.names)
+        full = variant.back(some)
+        inner, outer = variant.problem.train, problem.train
         total = float(inner.weights.sum())
         if total and len(inner) == len(outer):
             expected = outer.loss(problem.predict(full, outer)) * float(outer.weights.sum())
-            found = inner.loss(view.problem.predict(some, inner)) * total
+            found = inner.loss(variant.problem.predict(some, inner)) * total
             assert found == pytest.approx(expected, rel=1e-6)
         assert set(full.variables) <= set(ranges)
 
@@ -178,16 +178,16 @@ def test_a_proposal_says_the_same_as_the_problem(name: str) -> None:
     ],
 )
 def test_nothing_is_proposed_where_nothing_holds(law: str, ranges: Ranges) -> None:
-    assert proposals(View.of(problem_of(law, ranges), OPTIONS)) == []
+    assert proposals(Variant.of(problem_of(law, ranges), OPTIONS)) == []
 
 
 def test_new_columns_cost_what_they_stand_for_and_take_a_free_name() -> None:
     options = SearchOptions(complexity_of_variables=(2, 3, 5))
     problem = problem_of("sin(u0 - b) + log(c)*u0*0 + c**3", {"u0": UNIT, "b": UNIT, "c": UNIT})
-    view = View.of(problem, options).combined(0, 1, lambda X: X[:, 0] - X[:, 1], "u0 - b")
-    assert view.problem.names == ("c", "u1")
-    assert view.options.complexity_of_variables == (5, 6)
-    assert str(view.back(Expression.parse("sin(u1) + c"))) == "sin(u0 - b) + c"
+    variant = Variant.of(problem, options).combined(0, 1, lambda X: X[:, 0] - X[:, 1], "u0 - b")
+    assert variant.problem.names == ("c", "u1")
+    assert variant.options.complexity_of_variables == (5, 6)
+    assert str(variant.back(Expression.parse("sin(u1) + c"))) == "sin(u0 - b) + c"
 
 
 def test_operators_that_are_not_asked_for_are_not_proposed() -> None:
@@ -195,8 +195,8 @@ def test_operators_that_are_not_asked_for_are_not_proposed() -> None:
     options = SearchOptions(binary_operators=("+", "-", "*"), unary_operators=("sin",))
     found = search_with_hints(lambda p, o, r: [], problem, options, run(5))
     assert found == []
-    views = proposals(View.of(problem, options))
-    assert all("/" not in view.story for view in views)
+    variants = proposals(Variant.of(problem, options))
+    assert all("/" not in variant.story for variant in variants)
 
 
 # ------------------------------------------------------------------ pieces
@@ -215,7 +215,7 @@ def test_sums_and_products_fall_into_pieces(
     law: str, operator: str, groups: list[tuple[str, ...]]
 ) -> None:
     problem = problem_of(law, {n: UNIT for n in "abc" if n in {g for gs in groups for g in gs}})
-    parts = separated(View.of(problem, OPTIONS))
+    parts = separated(Variant.of(problem, OPTIONS))
     assert parts is not None
     assert parts.operator.name == operator
     assert [piece.problem.names for piece in parts.pieces] == groups
@@ -227,7 +227,7 @@ def test_sums_and_products_fall_into_pieces(
 
 
 def test_what_does_not_separate_stays_whole() -> None:
-    assert separated(View.of(problem_of("1/(1 + a*b)", {"a": UNIT, "b": UNIT}), OPTIONS)) is None
+    assert separated(Variant.of(problem_of("1/(1 + a*b)", {"a": UNIT, "b": UNIT}), OPTIONS)) is None
 
 
 # ------------------------------------------------------------------ searches
@@ -307,8 +307,8 @@ def test_a_trained_network_gives_its_structure_away(
         x, block(x).detach(), ["a", "b", "c"], oracle=lambda p: block(p.float())
     )
     assert relevant_inputs(problem, OPTIONS) == [0, 1]
-    view = View.of(problem, OPTIONS).selected([0, 1])
-    assert [p.story for p in proposals(view)] == [" u0 = a - b;"]
+    variant = Variant.of(problem, OPTIONS).selected([0, 1])
+    assert [p.story for p in proposals(variant)] == [" u0 = a - b;"]
     found = searched(problem, niterations=6, maxsize=12)
     _, law = best(problem, [e for e in found if e.complexity() <= 8])
     at = {"a": torch.tensor([0.3, 1.0]), "b": torch.tensor([-0.4, 0.2]), "c": torch.zeros(2)}

@@ -10,8 +10,8 @@ from ...symbolic.nodes import Call, Constant, Node, Variable
 from ...symbolic.operators import OPERATORS
 from ..engine import SearchRun
 from ..engines.local.engine import varying_inputs
-from ..engines.local.forward import Pool, forward, strongest_inputs
 from ..engines.local.frame import Frame
+from ..engines.local.pool import Pool, grown_sums, strongest_inputs
 from ..engines.local.terms import Term
 from ..engines.quadratic import QuadraticEngine
 from ..options import SearchOptions
@@ -111,7 +111,7 @@ def _lines(frame: Frame, options: SearchOptions) -> tuple[list[Expression], list
     pool = Pool(frame, [Term(Variable(name), (i,)) for i, name in columns])
     # A line of k inputs has 4k + 1 nodes; what costs more is dropped by the judge.
     most = options.select_k_features or max(options.maxsize // 4, 1)
-    sums = list(forward(pool, [], most))
+    sums = list(grown_sums(pool, [], most))
     pool.add([_bend(frame, i, name) for i, name in columns])
     chosen = [term.inputs[0] for term in sums[-1][: LEADING // 2]] if sums else []
     order = list(dict.fromkeys([*chosen, *strongest_inputs(pool, len(columns))]))
@@ -151,7 +151,7 @@ def _additive(few: Problem, options: SearchOptions, rule: ComplexityRule) -> Ite
         pool = Pool(frame, some)
         ranked = strongest_inputs(pool, PARTNERS)
         partners = [term for term in pool.terms if term.inputs[0] in ranked]
-        for chosen in forward(pool, partners, MOST_TERMS):
+        for chosen in grown_sums(pool, partners, MOST_TERMS):
             equation = Expression(frame.equation(chosen))
             yield equation
             if rule.of(equation) >= options.maxsize:

@@ -6,13 +6,13 @@ tensors alone; what a term means, and where its values come from, is for others 
 
 from .beam import Subset as Subset
 from .beam import best_subsets as best_subsets
-from .columns import ColumnSelection as ColumnSelection
-from .columns import forward_fits as forward_fits
-from .covariances import Covariances as Covariances
-from .covariances import CovarianceSelection as CovarianceSelection
-from .forward import LinearFit as LinearFit
-from .forward import forward as forward
-from .forward import strongest as strongest
+from .column_selection import ColumnSelection as ColumnSelection
+from .column_selection import forward_fits as forward_fits
+from .covariance_selection import Covariances as Covariances
+from .covariance_selection import CovarianceSelection as CovarianceSelection
+from .greedy import LinearFit as LinearFit
+from .greedy import forward as forward
+from .greedy import strongest as strongest
 from .projection import best_pairs as best_pairs
 from .projection import least_squares as least_squares
 from .projection import leftovers as leftovers

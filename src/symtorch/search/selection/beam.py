@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .forward import EXPLAINED
+from .greedy import EXPLAINED
 from .projection import COLLINEAR, ROWS_AT_ONCE, best_pairs, orthonormal
 
 COLUMNS_AT_ONCE = 48
@@ -28,7 +28,7 @@ class Subset:
     alone."""
 
     indices: tuple[int, ...]
-    left: float
+    unexplained: float
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def best_subsets(
     >>> target = torch.tensor([1.0, 0.0, 2.0, 0.0], dtype=torch.float64)
     >>> one = torch.ones(4, dtype=torch.float64)
     >>> best_subsets(rows, one, target, rows[:0].T, (1, 1), lambda: None)
-    [Subset(indices=(2,), left=0.2), Subset(indices=(0, 2), left=0.0)]
+    [Subset(indices=(2,), unexplained=0.2), Subset(indices=(0, 2), unexplained=0.0)]
 
     Args:
         rows: the library [m, n], float32 or float64.

@@ -15,9 +15,9 @@ from ...limits import within_limits, written_with
 from ...options import SearchOptions
 from ...problem import Problem
 from ...selection import best_subsets
-from .forward import Pool, forward, strongest_inputs
 from .frame import Anchor, Frame
-from .terms import Input, Term, atoms, product
+from .pool import Pool, grown_sums, strongest_inputs
+from .terms import InputColumn, Term, atoms, product
 
 TERMS = 12
 """Most terms of a sum, unless ``niterations`` says otherwise."""
@@ -97,24 +97,26 @@ class LocalEngine:
             pool = Pool(frame, [term for column in inputs for term in column.terms()])
         partners = [term for term in pool.terms if term.inputs[0] in ranked[:PARTNERS]]
         count = options.niterations or TERMS
-        for size, terms in enumerate(forward(pool, partners, count), start=1):
+        for size, terms in enumerate(grown_sums(pool, partners, count), start=1):
             yield size / (count + 1), frame.equation(terms)
         leading = [column for column in inputs if column.position in ranked[:LAW_INPUTS]]
         for law in _laws(frame, leading, options):
             yield 1.0, frame.equation(law)
 
 
-def varying_inputs(frame: Frame, options: SearchOptions) -> list[Input]:
+def varying_inputs(frame: Frame, options: SearchOptions) -> list[InputColumn]:
     """The input columns that vary, as terms are made of them."""
     allowed = written_with({op.name for op in (*options.binary, *options.unary)})
     spread = np.sqrt(frame.weights @ np.square(frame.table - frame.center))
     return [
-        Input(i, name, frame.table[:, i], float(frame.center[i]), float(spread[i]), allowed)
+        InputColumn(i, name, frame.table[:, i], float(frame.center[i]), float(spread[i]), allowed)
         for i, name in frame.varying()
     ]
 
 
-def _laws(frame: Frame, inputs: Sequence[Input], options: SearchOptions) -> Iterator[list[Term]]:
+def _laws(
+    frame: Frame, inputs: Sequence[InputColumn], options: SearchOptions
+) -> Iterator[list[Term]]:
     """Sums of one or two textbook terms: the best of each size."""
     single = atoms(inputs, options.unary)
     products = (product(first, second) for first, second in itertools.combinations(single, 2))
@@ -139,6 +141,8 @@ def _laws(frame: Frame, inputs: Sequence[Input], options: SearchOptions) -> Iter
         pairs=torch.arange(len(usable)),
     )
     for count in range(1, len(LAW_BEAMS) + 1):
-        best = sorted(s for s in ((s.left, s.indices) for s in subsets) if len(s[1]) == count)
+        best = sorted(
+            s for s in ((s.unexplained, s.indices) for s in subsets) if len(s[1]) == count
+        )
         for _, indices in best[:LAWS_OF_A_SIZE]:
             yield [terms[usable[i]] for i in indices]

@@ -57,7 +57,7 @@ def product(first: Term, second: Term) -> Term | None:
 
 
 @dataclass(frozen=True)
-class Input:
+class InputColumn:
     """One input column near the centre.
 
     Args:
@@ -169,7 +169,7 @@ class Input:
         yield Term(node, (self.position,), node, nearby if tune else list)
 
 
-def atoms(inputs: Collection[Input], functions: Collection[Operator]) -> list[Term]:
+def atoms(inputs: Collection[InputColumn], functions: Collection[Operator]) -> list[Term]:
     """Functions of one input as textbooks write them: ``x``, ``sin(x)``, ``1/x``."""
     found = []
     for column in inputs:

@@ -54,7 +54,7 @@ _EXACT = 1e-11
 _WORST = 1e10
 _UNLIMITED = 2**62
 
-Archive = dict[int, tuple[float, Node]]
+BestOfLength = dict[int, tuple[float, Node]]
 """The best tree of each length: error and tree over scaled columns."""
 
 
@@ -92,12 +92,12 @@ class OperonEngine:
         found: list[Expression] = [*run.seeds]
         with run.until_interrupted():
             rows = _evolution_rows(problem.train, run.random_state)
-            archives = _evolve(problem, rows, options, rule, run)
-            found.extend(_raw(archives, problem))
+            bests = _evolve(problem, rows, options, rule, run)
+            found.extend(_raw(bests, problem))
             if run.interrupted:
                 return found
             # One at a time, so that what there is survives Ctrl-C.
-            for expression in _refine(archives, problem, rows, options, rule, run):
+            for expression in _refine(bests, problem, rows, options, rule, run):
                 found.append(expression)
         return found
 
@@ -209,8 +209,8 @@ class _Population:
             reinserter, sorter, config,
         )  # fmt: skip
 
-    def step(self, archive: Archive) -> None:
-        """Evolve one generation and put the best tree of each length into the archive."""
+    def step(self, best_of_length: BestOfLength) -> None:
+        """Evolve one generation and put the best tree of each length into the best_of_length."""
         # A run of one generation, warm-started, is exactly one more generation; it
         # returns to Python in between, for the clock, the progress and Ctrl-C.
         self._algorithm.Run(self._random, None, 1, self._started)
@@ -218,10 +218,10 @@ class _Population:
         for individual in self._algorithm.BestFront:
             tree = individual.Genotype
             error = individual.GetFitness(0)
-            if error < archive.get(tree.Length, (_WORST, None))[0]:
+            if error < best_of_length.get(tree.Length, (_WORST, None))[0]:
                 root = to_tree(tree.Nodes, self.columns)
                 if self._keeps(root):
-                    archive[tree.Length] = error, root
+                    best_of_length[tree.Length] = error, root
 
 
 _COUNTING = frozenset(
@@ -297,24 +297,24 @@ def _evolve(
     options: SearchOptions,
     rule: ComplexityRule,
     run: SearchRun,
-) -> list[Archive]:
-    """Evolve the populations one after another; an archive for each that was begun."""
+) -> list[BestOfLength]:
+    """Evolve the populations one after another; an best_of_length for each that was begun."""
     scaled = _Scaled.of(problem, rows)
     populations = options.populations or POPULATIONS
     generations = options.niterations or GENERATIONS
-    archives: list[Archive] = []
+    bests: list[BestOfLength] = []
     slowest = 0.0
     with run.until_interrupted():
         for number in range(populations):
             population = _Population(scaled, options, rule, _seed(run.random_state, number))
-            archives.append({})
+            bests.append({})
             for generation in range(generations):
                 if _no_time_for_another(run.budget, slowest):
-                    return archives
+                    return bests
                 begun = time.monotonic()
-                population.step(archives[-1])
+                population.step(bests[-1])
                 slowest = max(slowest, time.monotonic() - begun)
-                errors = [error for archive in archives for error, _ in archive.values()]
+                errors = [error for best_of_length in bests for error, _ in best_of_length.values()]
                 best = min(errors, default=_WORST)
                 done = (number * generations + generation + 1) / (populations * generations)
                 run.progress(
@@ -325,8 +325,8 @@ def _evolve(
                     )
                 )
                 if best < _EXACT:
-                    return archives
-    return archives
+                    return bests
+    return bests
 
 
 def _no_time_for_another(budget: Budget, slowest: float) -> bool:
@@ -335,15 +335,15 @@ def _no_time_for_another(budget: Budget, slowest: float) -> bool:
     return not first and budget.fraction() + slowest / budget.seconds > _EVOLUTION_SHARE
 
 
-def _raw(archives: Sequence[Archive], problem: Problem) -> Iterator[Expression]:
+def _raw(bests: Sequence[BestOfLength], problem: Problem) -> Iterator[Expression]:
     """The finds as they are, with scale and offset fitted."""
-    for archive in archives:
-        for _, root in archive.values():
+    for best_of_length in bests:
+        for _, root in best_of_length.values():
             yield Expression(_anchored(root, problem))
 
 
 def _refine(
-    archives: Sequence[Archive],
+    bests: Sequence[BestOfLength],
     problem: Problem,
     rows: Sample,
     options: SearchOptions,
@@ -351,7 +351,7 @@ def _refine(
     run: SearchRun,
 ) -> Iterator[Expression]:
     """The finds worth it, worked over, simplest first."""
-    finds = [root for archive in archives for root in _worth_refining(archive)]
+    finds = [root for best_of_length in bests for root in _worth_refining(best_of_length)]
 
     def report(share: float, loss: float) -> None:
         done = _EVOLUTION_SHARE + (1 - _EVOLUTION_SHARE) * share
@@ -370,11 +370,11 @@ def _refine(
     )
 
 
-def _worth_refining(archive: Archive) -> Iterator[Node]:
+def _worth_refining(best_of_length: BestOfLength) -> Iterator[Node]:
     """The lengths that gain over all shorter ones, and the most accurate one."""
     lowest = math.inf
-    last = min((error for error, _ in archive.values()), default=0.0)
-    for _, (error, root) in sorted(archive.items(), key=lambda item: item[0]):
+    last = min((error for error, _ in best_of_length.values()), default=0.0)
+    for _, (error, root) in sorted(best_of_length.items(), key=lambda item: item[0]):
         if error < _GAIN * lowest or (error == last and error < lowest):
             lowest = error
             yield root

@@ -16,7 +16,7 @@ from ...limits import within_limits, written_with
 from ...options import SearchOptions
 from ...problem import Problem
 from ...refinement import refine
-from .models.context import OutOfTimeError, Workspace
+from .models.context import OutOfTimeError, SearchContext
 from .stages import stages
 from .structure.hints import search_with_hints
 from .trees.tree import Tree, to_node
@@ -97,7 +97,7 @@ class SparseEngine:
         def expression(tree: Tree) -> Expression:
             return Expression(to_node(tree, problem.names, operators))
 
-        workspace = Workspace(
+        context = SearchContext(
             screen=problem.train.take(spread_rows(problem.train.y, SCREEN_ROWS, generator)),
             fit=problem.train.take(spread_rows(problem.train.y, FIT_ROWS, generator)),
             holdout=problem.validation,
@@ -110,21 +110,21 @@ class SparseEngine:
             acceptable=lambda tree: within_limits(expression(tree), options, rule),
         )
         with run.until_interrupted(), suppress(OutOfTimeError):
-            for stage in stages(workspace)[: options.niterations]:
-                if workspace.solved:
+            for stage in stages(context)[: options.niterations]:
+                if context.solved:
                     break
-                workspace.settled_size = stage.settled
-                losses = [candidate.loss for candidate in workspace.archive.best.values()]
+                context.short_enough = stage.short_enough
+                losses = [candidate.loss for candidate in context.archive.best.values()]
                 best = min(losses, default=math.inf)
                 run.progress(Progress(run.budget.fraction(), best, stage.message))
                 stage.run()
                 log.debug(
                     "%s: %d candidates, exact %s",
                     stage.message,
-                    len(workspace.tried),
-                    workspace.exact_size,
+                    len(context.tried),
+                    context.exact_size,
                 )
-        front = workspace.archive.front(len(workspace.holdout))
+        front = context.archive.front(len(context.holdout))
         found = [expression(candidate.tree) for candidate in front]
         if run.interrupted:
             return found

@@ -260,7 +260,7 @@ def scan(
     return TunedRows(torch.cat(blocks), label[:, 0], label[:, 1], torch.cat(thetas))
 
 
-def refine(
+def tune(
     family: Family,
     u: Tensor,
     theta: Tensor,

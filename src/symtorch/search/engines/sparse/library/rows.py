@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..trees.tree import Tree, evaluate, inp, num
+from ..trees.tree import Tree, inp, num, values_of
 from ..trees.vocabulary import MaybeTree, Vocabulary
 
 TINY = 1e-280
@@ -262,7 +262,7 @@ def argument_library(
         if len(trees) >= limit:
             break
         chunk = [tree for _, tree in entries[start : start + 2048]]
-        values = torch.stack([evaluate(tree, X, vocabulary.functions).expand(n) for tree in chunk])
+        values = torch.stack([values_of(tree, X, vocabulary.functions).expand(n) for tree in chunk])
         unit, usable = normalised(values)
         usable &= (unit.amax(dim=1) - unit.amin(dim=1)) > 1e-9
         keep = usable.nonzero()[:, 0]
@@ -373,7 +373,7 @@ def monomials_times_atoms(
     value, fine = monomials(around)
     for k, atom in enumerate(atoms):
         check()
-        row = evaluate(atom, X, vocabulary.functions).expand(n)
+        row = values_of(atom, X, vocabulary.functions).expand(n)
         row, ok = normalised(row[None])
         if bool(ok):
             add(value * row, fine, torch.arange(len(around), device=X.device), k)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ....constants import System
 from ....problem import Sample
+from ..trees.folding import folded
 from ..trees.polish import fitted, rounded, system_of
-from ..trees.simplify import simplified
-from ..trees.tree import Tree, constants_of, evaluate, inputs_of, skeleton
+from ..trees.tree import Tree, constants_of, inputs_of, skeleton, values_of
 from ..trees.vocabulary import Vocabulary
 
 EXACT = 1e-11
@@ -22,7 +22,7 @@ itself."""
 
 
 @dataclass
-class Candidate:
+class FittedTree:
     """A fitted tree and its losses on the rows that fitted it and on those that judge."""
 
     tree: Tree
@@ -35,21 +35,21 @@ class Candidate:
 class Archive:
     """Best candidate per complexity, by held-out loss."""
 
-    best: dict[float, Candidate] = field(default_factory=dict)
+    best: dict[float, FittedTree] = field(default_factory=dict)
 
-    def add(self, candidate: Candidate) -> None:
+    def add(self, candidate: FittedTree) -> None:
         """Keep the candidate where it is the best of its size."""
         held = self.best.get(candidate.complexity)
         if held is None or candidate.holdout < held.holdout:
             self.best[candidate.complexity] = candidate
 
-    def front(self, rows: int) -> list[Candidate]:
+    def front(self, rows: int) -> list[FittedTree]:
         """Simplest first; each better on the held-out ``rows`` than all simpler ones, by more
         than chance.
 
         One superfluous constant changes a mean over m rows by about 1/m of itself.
         """
-        kept: list[Candidate] = []
+        kept: list[FittedTree] = []
         needed = 1 - min(0.05, 6 / rows)
         for cost in sorted(self.best):
             if not kept or self.best[cost].holdout < kept[-1].holdout * needed:
@@ -62,7 +62,7 @@ class OutOfTimeError(Exception):
 
 
 @dataclass
-class Workspace:
+class SearchContext:
     """One search.
 
     screen: rows on which libraries are evaluated; fit: rows on which constants are fitted;
@@ -84,13 +84,13 @@ class Workspace:
     archive: Archive = field(default_factory=Archive)
     tried: dict[Tree, int] = field(default_factory=dict)
     exact_size: float = math.inf
-    settled_size: float = math.inf
+    short_enough: float = math.inf
 
     @property
     def solved(self) -> bool:
         """Whether an exact law is known that the current stage could hardly shorten
-        (``settled_size``)."""
-        return self.exact_size < math.inf and self.exact_size <= self.settled_size
+        (``short_enough``)."""
+        return self.exact_size < math.inf and self.exact_size <= self.short_enough
 
     def check(self) -> None:
         """Raise when the budget is spent. Called at least every tenth of a second or so of work."""
@@ -143,17 +143,17 @@ class Workspace:
 
     def store(self, tree: Tree) -> None:
         """Judge a fitted tree and keep it where it is the best of its size."""
-        tree = simplified(tree, self.vocabulary)
+        tree = folded(tree, self.vocabulary)
         complexity = self.vocabulary.complexity(tree)
         if complexity > self.maxsize:
             return
         functions = self.vocabulary.functions
-        train = self.fit.loss(evaluate(tree, self.fit.X, functions).expand(len(self.fit)))
+        train = self.fit.loss(values_of(tree, self.fit.X, functions).expand(len(self.fit)))
         held = self.holdout.loss(
-            evaluate(tree, self.holdout.X, functions).expand(len(self.holdout))
+            values_of(tree, self.holdout.X, functions).expand(len(self.holdout))
         )
         if math.isfinite(train) and math.isfinite(held):
-            self.archive.add(Candidate(tree, complexity, train, max(held, self.floor)))
+            self.archive.add(FittedTree(tree, complexity, train, max(held, self.floor)))
             if complexity < self.exact_size and self.is_exact(tree):
                 self.exact_size = complexity
 
@@ -163,7 +163,7 @@ class Workspace:
         Row by row, as the mean square is decided by the largest values alone.
         """
         for sample in (self.fit, self.holdout):
-            value = evaluate(tree, sample.X, self.vocabulary.functions)
+            value = values_of(tree, sample.X, self.vocabulary.functions)
             size = sample.y.abs()
             # Numbers computed in single precision (by a network, say) are off by as much
             # as the larger ones they came from.

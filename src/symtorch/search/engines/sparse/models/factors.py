@@ -11,7 +11,7 @@ from torch import Tensor
 from ....selection import orthonormal
 from ..library.atoms import Family, TunedRows, scan
 from ..library.rows import Deduplicator, Library
-from .context import Workspace
+from .context import SearchContext
 
 DIRECT, PLAIN = -1, -2
 """Pseudo-families: the factor ``f^q``, and the factor ``exp(r*f)``."""
@@ -48,7 +48,7 @@ def log_abs(values: Tensor) -> Tensor:
 
 
 def build_pool(
-    arguments: Library, families: Sequence[Family], budget: int, workspace: Workspace
+    arguments: Library, families: Sequence[Family], budget: int, context: SearchContext
 ) -> FactorPool:
     """Direct rows, exponential rows and scanned tuned rows for ``arguments`` (float64 rows).
 
@@ -56,13 +56,13 @@ def build_pool(
     ``log(1 + x)`` at x = 1e5 differs from ``log x`` in the sixth digit only, and that difference
     is the signal.
     """
-    vocabulary = workspace.vocabulary
-    X = workspace.screen.X
+    vocabulary = context.vocabulary
+    X = context.screen.X
     nonzero = [i for i in range(X.shape[1]) if bool((X[:, i] != 0).all())]
     basis = orthonormal(
         torch.stack([torch.ones_like(X[:, 0]), *(log_abs(X[:, i]) for i in nonzero)], dim=1)
     )
-    tuned: TunedRows = scan(families, arguments.rows, True, budget, workspace.check)
+    tuned: TunedRows = scan(families, arguments.rows, True, budget, context.check)
     logs = log_abs(arguments.rows)
     count = len(arguments)
     ids = torch.arange(count, device=logs.device)
@@ -81,7 +81,7 @@ def build_pool(
     packed = [torch.cat(parts) for parts in (family, argument, theta)]
     blocks: list[Tensor] = []
     masks: list[Tensor] = []
-    dedup = Deduplicator(X.shape[0], workspace.generator, X.device)
+    dedup = Deduplicator(X.shape[0], context.generator, X.device)
     fixed = sum(-(-len(block) // 20_000) for block in rows[:-1])
     for block in rows:
         for piece in torch.split(block, 20_000):

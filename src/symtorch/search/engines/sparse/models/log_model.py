@@ -1,4 +1,10 @@
-"""The logarithm of the target as a weighted linear model: a constant, and the inputs' powers."""
+"""The logarithm of the target as a weighted linear model: a constant, and the inputs' powers.
+
+The powers of the inputs are always in the model. Nearly every product has some, their exponents
+are unknown real numbers, and as columns of a linear model they cost nothing: one fit finds all of
+them. The selection is left with what is *not* a power of an input, and that is one or two
+factors, where the powers included it would be five or six and no beam wide enough.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +15,18 @@ import torch
 from torch import Tensor
 
 from ....selection import least_squares, orthonormal
-from .context import Workspace
+from .context import SearchContext
 from .factors import log_abs
-from .links import IDENTITY, Link
+from .transforms import IDENTITY, TargetTransform
 
 
 @dataclass
 class LogModel:
-    """``log|z| = c + sum p_i log|x_i| + ...`` on the screening rows, z the target under a link.
+    """``log|z| = c + sum p_i log|x_i| + ...`` on the screening rows, z the transformed target.
 
     Args:
-        workspace: of the search.
-        link: whose ``forward(y)`` is a product.
+        context: of the search.
+        transform: whose ``forward(y)`` is a product.
         relative: whether every row counts the same (exact data over decades) or as in least
             squares of y (noise).
 
@@ -32,27 +38,27 @@ class LogModel:
         base: columns of the constant and of these logarithms [n, 1 + len(powers)].
     """
 
-    workspace: Workspace
-    link: Link = IDENTITY
+    context: SearchContext
+    transform: TargetTransform = IDENTITY
     relative: bool = True
 
     def __post_init__(self) -> None:
-        X, y = self.workspace.screen.X, self.workspace.screen.y
-        z = self.link.forward(y)
+        X, y = self.context.screen.X, self.context.screen.y
+        z = self.transform.forward(y)
         good = torch.isfinite(z) & (z != 0)
         self.z = torch.where(good, z, torch.ones_like(z))
         self.target = log_abs(self.z)
         # Weight: rounding and noise in y reach log|z| through its derivative dz/dy / z.
-        spread = (self.link.derivative(y) * y.abs() / self.z).abs()
+        spread = (self.transform.derivative(y) * y.abs() / self.z).abs()
         weight = torch.where(
             good & torch.isfinite(spread), 1 / spread.clamp_min(1.0), torch.zeros_like(z)
         )
         if not self.relative:
             # An error e of y moves log|z| by e * dz/dy / z: least squares of y weighs by the
             # inverse.
-            size = (self.z / self.link.derivative(y)).abs().nan_to_num(0.0, 0.0, 0.0)
+            size = (self.z / self.transform.derivative(y)).abs().nan_to_num(0.0, 0.0, 0.0)
             weight = torch.where(good, size / float(size.max()), torch.zeros_like(z))
-        self.root = (weight * self.workspace.screen.weights.clamp_min(0).sqrt()).clamp_max(1e3)
+        self.root = (weight * self.context.screen.weights.clamp_min(0).sqrt()).clamp_max(1e3)
         self.powers = []
         columns = [torch.ones_like(z)]
         for i in range(X.shape[1]):
@@ -90,12 +96,12 @@ class LogModel:
         return solution.tolist(), float((left @ left) / (self.root @ self.root).clamp_min(1e-300))
 
 
-def power_law(workspace: Workspace) -> tuple[list[float], Tensor]:
+def power_law(context: SearchContext) -> tuple[list[float], Tensor]:
     """The product of powers nearest to the screened target: exponents [d] (0 where there can be
     none), values [n]."""
-    model = LogModel(workspace)
+    model = LogModel(context)
     coefficients, _ = model.fit()
-    exponents = [0.0] * workspace.screen.X.shape[1]
+    exponents = [0.0] * context.screen.X.shape[1]
     for i, p in zip(model.powers, coefficients[1:], strict=True):
         exponents[i] = p
     fitted = model.base @ torch.tensor(

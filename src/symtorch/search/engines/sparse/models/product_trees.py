@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ..trees.tree import Tree, evaluate, inputs_of, is_number, merge_powers, num
+from ..trees.tree import Tree, inputs_of, is_number, merge_powers, num, values_of
 from ..trees.vocabulary import MaybeTree
-from .context import Workspace
+from .context import SearchContext
 from .log_model import LogModel
 
 Powers = list[tuple[Tree, float]]
@@ -18,26 +18,26 @@ Powers = list[tuple[Tree, float]]
 
 @dataclass(frozen=True)
 class ProductTrees:
-    """Writes products and hands them to the workspace."""
+    """Writes products and hands them to the context."""
 
     model: LogModel
 
     @property
-    def workspace(self) -> Workspace:
+    def context(self) -> SearchContext:
         """Where equations are handed in."""
-        return self.model.workspace
+        return self.model.context
 
     def consider_rounded(self, parts: Powers) -> None:
         """Hand over the product with its exponents rounded, as `roundings` reads them."""
         for rounded in roundings(parts):
             self.consider(rounded)
-            if self.workspace.solved:
+            if self.context.solved:
                 return
 
     def consider(self, parts: Powers) -> None:
-        """Hand the product of ``tree ** exponent`` to the workspace, with its scale and sign."""
-        workspace = self.workspace
-        vocabulary = workspace.vocabulary
+        """Hand the product of ``tree ** exponent`` to the context, with its scale and sign."""
+        context = self.context
+        vocabulary = context.vocabulary
         product = vocabulary.product(
             [
                 (positive, p)
@@ -47,7 +47,7 @@ class ProductTrees:
         )
         if product is None or not inputs_of(product):
             return
-        value = evaluate(product, workspace.screen.X, vocabulary.functions)
+        value = values_of(product, context.screen.X, vocabulary.functions)
         used = self.model.root > 0
         ratio, weight = (self.model.z / value)[used], self.model.z[used].abs()
         if not bool(torch.isfinite(ratio).all()):
@@ -59,13 +59,13 @@ class ProductTrees:
             return
         scale = math.copysign(float(ratio.abs().median()), balance)
         tree: MaybeTree = vocabulary.scaled(scale, product)
-        workspace.consider(self.model.link.inverse(vocabulary, tree))
+        context.consider(self.model.transform.inverse(vocabulary, tree))
 
     def positive(self, tree: Tree) -> MaybeTree:
         """``c - u`` for ``u - c`` where that is negative on all rows: only then can a root be
         taken of it."""
-        vocabulary = self.workspace.vocabulary
-        value = evaluate(tree, self.workspace.screen.X, vocabulary.functions)
+        vocabulary = self.context.vocabulary
+        value = values_of(tree, self.context.screen.X, vocabulary.functions)
         if not bool((value < 0).all()):
             return tree
         if tree[0] == "-":

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from ....selection import best_pairs, leftovers
-from ..library.atoms import Family, refine
+from ..library.atoms import Family, tune
 from ..library.rows import Library
 from ..trees.tree import const, inp
-from .context import Workspace
+from .context import SearchContext
 from .factors import DIRECT, PLAIN, Factor, FactorPool, log_abs
 from .log_model import LogModel
 from .product_trees import Powers, ProductTrees
@@ -44,9 +44,9 @@ class ProductSearch:
     pool: FactorPool
 
     @property
-    def workspace(self) -> Workspace:
+    def context(self) -> SearchContext:
         """Where equations are handed in."""
-        return self.model.workspace
+        return self.model.context
 
     # -- rows ------------------------------------------------------------------------------------
 
@@ -76,13 +76,13 @@ class ProductSearch:
             return
         _, left = self.fit([])
         self.emit([])
-        if self.workspace.solved or depth == 0:
+        if self.context.solved or depth == 0:
             return
         states: list[State] = [(left, [])]
         for level in range(depth):
             grown: list[State] = []
             for _, factors in states:
-                self.workspace.check()
+                self.context.check()
                 grown += self.extend(factors, beam if level == 0 else max(4, beam // 8))
             grown.sort(key=self.rank)
             states = grown[: max(6, beam // 4)]
@@ -104,7 +104,7 @@ class ProductSearch:
                 continue
             u = self.arguments.rows[[m.argument for m in members]]
             start = torch.tensor([m.theta for m in members], dtype=u.dtype, device=u.device)
-            theta, error = refine(
+            theta, error = tune(
                 self.families[family], u, start, True, self.model.root, basis, residual
             )
             total = float(self.model.root @ self.model.root)
@@ -205,7 +205,7 @@ class ProductSearch:
 
     def sweep(self, factors: list[Factor], rounds: int = 2) -> State:
         """Refine the inner constants in turn, the other factors held in the base."""
-        self.workspace.check()
+        self.context.check()
         chosen = list(factors)
         for _ in range(rounds if sum(f.family >= 0 for f in factors) > 1 else 1):
             for k, factor in enumerate(chosen):
@@ -215,7 +215,7 @@ class ProductSearch:
                 basis, residual = self.model.unexplained(others)
                 u = self.arguments.rows[[factor.argument]]
                 start = torch.tensor([factor.theta], dtype=u.dtype, device=u.device)
-                theta, _ = refine(
+                theta, _ = tune(
                     self.families[factor.family], u, start, True, self.model.root, basis, residual
                 )
                 chosen[k] = Factor(factor.family, factor.argument, float(theta))
@@ -238,7 +238,7 @@ class ProductSearch:
         """
         simplest = math.inf
         for number, (error, factors) in enumerate(sorted(states, key=self.rank)):
-            if self.workspace.solved:
+            if self.context.solved:
                 return
             cost = sum(self.cost(factor) for factor in factors)
             exact = error < 1e-12 and number < 2 * keep
@@ -249,7 +249,7 @@ class ProductSearch:
     # -- trees -----------------------------------------------------------------------------------
 
     def emit(self, factors: list[Factor]) -> None:
-        """Write the state as equations and hand them to the workspace."""
+        """Write the state as equations and hand them to the context."""
         powers = self.model.powers
         coefficients, _ = self.fit(factors)
         exponents, inner = coefficients[1 : 1 + len(powers)], coefficients[1 + len(powers) :]
@@ -260,12 +260,12 @@ class ProductSearch:
         trees = ProductTrees(self.model)
         for variant in variants[:12]:
             trees.consider_rounded(variant)
-            if self.workspace.solved:
+            if self.context.solved:
                 return
 
     def writings(self, factor: Factor, q: float) -> list[Powers]:
         """Ways to write one factor with coefficient ``q``, as (tree, exponent) lists."""
-        vocabulary = self.workspace.vocabulary
+        vocabulary = self.context.vocabulary
         u = self.arguments.tree_of(factor.argument)
         if factor.family == DIRECT:
             return [[(u, q)]]

@@ -30,7 +30,7 @@ from ....refinement import Refiner, refine
 from .proposals import proposals
 from .screening import screened, screened_by_samples, strongest
 from .separability import Choice, Parts, joined, separated
-from .views import View
+from .variants import Variant
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class _Session:
         return list(self.found)
 
     def _search(self) -> None:
-        whole = View.of(self.problem, self.options)
+        whole = Variant.of(self.problem, self.options)
         columns, sure = screened(self.problem, self.options, self.run.random_state)
         if len(columns) > MOST_SEARCHED and self.options.select_k_features is None:
             columns = strongest(self.problem, MOST_SEARCHED, self.run.random_state)
@@ -145,25 +145,27 @@ class _Session:
             return []
         return screened_by_samples(train.X, left, self.run.random_state)
 
-    def _with_proposals(self, view: View, share: float) -> None:
+    def _with_proposals(self, variant: Variant, share: float) -> None:
         """Search the proposals of a problem, then the problem itself."""
         deadline = Budget(max(share * self.run.budget.left(), 1e-3))
-        views: list[View] = []
-        if view.problem.oracle is not None:
-            views = proposals(view, lambda: deadline.fraction() > LOOKING)
-            parts = separated(view, lambda: deadline.fraction() > 2 * LOOKING)
-            widest = min((len(v.problem.names) for v in views), default=len(view.problem.names))
+        variants: list[Variant] = []
+        if variant.problem.oracle is not None:
+            variants = proposals(variant, lambda: deadline.fraction() > LOOKING)
+            parts = separated(variant, lambda: deadline.fraction() > 2 * LOOKING)
+            widest = min(
+                (len(v.problem.names) for v in variants), default=len(variant.problem.names)
+            )
             if parts is not None and parts.widest < widest:
                 log.debug("pieces: %s", [piece.problem.names for piece in parts.pieces])
                 self._pieces(parts, 0.4 * deadline.left())
-        for number, proposal in enumerate(views):
+        for number, proposal in enumerate(variants):
             if self.done:
                 return
             log.debug("proposal: %s", proposal.story)
             # What is left is for the simpler proposals and for the problem as it is.
             self._explore_for(proposal, (0.4 if number == 0 else 0.2) * deadline.left())
         if not self.done:
-            self._explore_for(view, deadline.left())
+            self._explore_for(variant, deadline.left())
 
     def _pieces(self, parts: Parts, seconds: float) -> None:
         """Search the parts of a function that is their sum or product, and put them together."""
@@ -240,29 +242,29 @@ class _Session:
             for e in dict.fromkeys([*steepest, *kept[-1:]])
         ]
 
-    def _explore(self, view: View, share: float) -> None:
-        self._explore_for(view, share * self.run.budget.left())
+    def _explore(self, variant: Variant, share: float) -> None:
+        self._explore_for(variant, share * self.run.budget.left())
 
-    def _explore_for(self, view: View, seconds: float) -> None:
-        """Search a view and write what is found over the original inputs."""
+    def _explore_for(self, variant: Variant, seconds: float) -> None:
+        """Search a variant and write what is found over the original inputs."""
         rule = self.options.complexity_rule(self.problem.names)
-        for candidate in self._candidates(view, seconds):
-            equation = view.back(candidate)
-            if view.constants:
+        for candidate in self._candidates(variant, seconds):
+            equation = variant.back(candidate)
+            if variant.constants:
                 refiner = Refiner(
                     self.problem, self.problem.train, rule, (), lambda: self.run.budget.left() <= 0
                 )
                 equation = Expression(refiner.fit(equation.root).root)
             self._add(equation)
 
-    def _candidates(self, view: View, seconds: float) -> Sequence[Expression]:
+    def _candidates(self, variant: Variant, seconds: float) -> Sequence[Expression]:
         whole = self.run
 
         def progress(report: Progress) -> None:
             whole.progress(replace(report, fraction=whole.budget.fraction()))
 
         part = replace(whole, budget=Budget(max(seconds, 1e-3)), progress=progress, seeds=())
-        return self.explore(view.problem, view.options, part)
+        return self.explore(variant.problem, variant.options, part)
 
     def _add(self, equation: Expression) -> None:
         rule = self.options.complexity_rule(self.problem.names)

@@ -16,7 +16,7 @@ from torch import Tensor
 from .....errors import InputError
 from ....options import SearchOptions
 from .gradients import Derivatives, defect, usable
-from .views import View, healthy
+from .variants import Variant, healthy
 
 TOLERANCE = 0.03
 """How far a relation between gradients may be off, relative to its terms. The gradients of a
@@ -31,11 +31,11 @@ class _Move:
     """One step towards a smaller problem: how badly it fits, and the two sides after it."""
 
     defect: float
-    make: Callable[[View], View]
+    make: Callable[[Variant], Variant]
     derivatives: Derivatives
 
 
-def proposals(view: View, expired: Callable[[], bool] = lambda: False) -> list[View]:
+def proposals(variant: Variant, expired: Callable[[], bool] = lambda: False) -> list[Variant]:
     """Smaller problems that the oracle's gradients propose, the smallest first.
 
     Pairs of many inputs, and pairs behind each possible factor, are many: when ``expired`` says
@@ -45,38 +45,38 @@ def proposals(view: View, expired: Callable[[], bool] = lambda: False) -> list[V
     >>> X = torch.rand(300, 2, dtype=torch.float64) + 1
     >>> problem = Problem.split(X, torch.sin(X[:, 0] - X[:, 1]), ["a", "b"],
     ...                         oracle=lambda x: torch.sin(x[:, 0] - x[:, 1]))
-    >>> [p.story for p in proposals(View.of(problem, SearchOptions()))]
+    >>> [p.story for p in proposals(Variant.of(problem, SearchOptions()))]
     [' u0 = a - b;']
     """
-    table = Derivatives.of(view.problem)
-    chain: list[View] = []
+    table = Derivatives.of(variant.problem)
+    chain: list[Variant] = []
     for _ in range(_STEPS):
-        if table is None or len(view.problem.names) < 2:
+        if table is None or len(variant.problem.names) < 2:
             break
-        made: View | None = None
-        for move in _moves(view, table, expired):
+        made: Variant | None = None
+        for move in _moves(variant, table, expired):
             try:
-                made = move.make(view)
+                made = move.make(variant)
             except InputError:
                 continue  # an operator that the form needs is not among those asked for
             if healthy(made):
-                view, table = made, move.derivatives
-                chain.append(view)
+                variant, table = made, move.derivatives
+                chain.append(variant)
                 break
             made = None
         if made is None:
             break
-    # The steps in between are cheap to derive but dear to search: the last, and the first.
+    # The steps in between are cheap to derive but expensive to search: the last, and the first.
     return [chain[-1], chain[0]] if len(chain) > 2 else chain[-1:]
 
 
-def _moves(view: View, table: Derivatives, expired: Callable[[], bool]) -> Iterator[_Move]:
+def _moves(variant: Variant, table: Derivatives, expired: Callable[[], bool]) -> Iterator[_Move]:
     """Steps that the gradients allow, the simplest kind first, of one kind the surest first."""
     kinds = (
-        (TOLERANCE, (*_factors(view, table), *_linear_terms(view, table))),
-        (TOLERANCE, _pairs(view, table, lambda view: view, expired)),
+        (TOLERANCE, (*_factors(variant, table), *_linear_terms(variant, table))),
+        (TOLERANCE, _pairs(variant, table, lambda variant: variant, expired)),
         # A derivative of a quotient has the errors of two.
-        (1.6 * TOLERANCE, _pairs_behind_a_factor(view, table, expired)),
+        (1.6 * TOLERANCE, _pairs_behind_a_factor(variant, table, expired)),
     )
     for limit, moves in kinds:
         good = [move for move in moves if move.defect < limit]
@@ -85,64 +85,68 @@ def _moves(view: View, table: Derivatives, expired: Callable[[], bool]) -> Itera
 
 
 def _pairs_behind_a_factor(
-    view: View, table: Derivatives, expired: Callable[[], bool]
+    variant: Variant, table: Derivatives, expired: Callable[[], bool]
 ) -> Iterator[_Move]:
     """``f = x h`` or ``f = h/x`` where two inputs enter h together: ``dx`` times a function of the
     distance alone."""
-    for k, name in enumerate(view.problem.names):
+    for k, name in enumerate(variant.problem.names):
         x = table.X[:, k]
         if bool((x == 0).any()):
             continue
         for power, form in ((1.0, name), (-1.0, f"1/{name}")):
             inner = table.divided(x**power, k, power * x ** (power - 1))
 
-            def first(view: View, k: int = k, power: float = power, form: str = form) -> View:
-                return view.divided(lambda X: X[:, k] ** power, form)
+            def first(
+                variant: Variant, k: int = k, power: float = power, form: str = form
+            ) -> Variant:
+                return variant.divided(lambda X: X[:, k] ** power, form)
 
-            yield from _pairs(view, inner, first, expired)
+            yield from _pairs(variant, inner, first, expired)
 
 
-def _factors(view: View, table: Derivatives) -> Iterator[_Move]:
+def _factors(variant: Variant, table: Derivatives) -> Iterator[_Move]:
     """``f = x^p h(others)``: then ``x f_x = p f``."""
-    for k, name in enumerate(view.problem.names):
+    for k, name in enumerate(variant.problem.names):
         x = table.X[:, k]
         for power in _EXPONENTS:
             off = defect(x * table.gradients[:, k], power * table.values)
-            form = _power(name, power, view.options)
+            form = _power(name, power, variant.options)
             if off >= TOLERANCE or form is None or (power % 1 and not bool((x > 0).all())):
                 continue
 
-            def make(view: View, k: int = k, power: float = power, form: str = form) -> View:
-                return _without(view.divided(lambda X: X[:, k] ** power, form), k)
+            def make(
+                variant: Variant, k: int = k, power: float = power, form: str = form
+            ) -> Variant:
+                return _without(variant.divided(lambda X: X[:, k] ** power, form), k)
 
             with_factor = table.divided(x**power, k, power * x ** (power - 1))
-            yield _Move(off, make, with_factor.selected(_others(view, k)))
+            yield _Move(off, make, with_factor.selected(_others(variant, k)))
 
 
-def _linear_terms(view: View, table: Derivatives) -> Iterator[_Move]:
+def _linear_terms(variant: Variant, table: Derivatives) -> Iterator[_Move]:
     """``f = c x + h(others)``: then ``f_x = c``."""
-    for k in range(len(view.problem.names)):
+    for k in range(len(variant.problem.names)):
         slopes = table.gradients[:, k]
         c = float(slopes.median())
         off = defect(slopes, torch.full_like(slopes, c))
 
-        def make(view: View, k: int = k, c: float = c) -> View:
-            return _without(view.reduced(k, c), k)
+        def make(variant: Variant, k: int = k, c: float = c) -> Variant:
+            return _without(variant.reduced(k, c), k)
 
-        yield _Move(off, make, table.reduced(k, c).selected(_others(view, k)))
+        yield _Move(off, make, table.reduced(k, c).selected(_others(variant, k)))
 
 
 def _pairs(
-    view: View,
+    variant: Variant,
     table: Derivatives,
-    first: Callable[[View], View],
+    first: Callable[[Variant], Variant],
     expired: Callable[[], bool],
 ) -> Iterator[_Move]:
     """Two inputs that enter together: as ``x + c y``, ``x^c y`` or ``x^2 + c y^2``.
 
     A function of u(x, y) and others has ``f_x u_y = f_y u_x``.
     """
-    names = view.problem.names
+    names = variant.problem.names
     for i in range(len(names)):
         if expired():
             return
@@ -157,7 +161,7 @@ def _pairs(
                 kinds.append(
                     (c * fx, fy, f"{a} {sign} {b}", lambda x, y, c=c: x + c * y, one, c * one)
                 )
-            square_a, square_b = (_power(name, 2.0, view.options) for name in (a, b))
+            square_a, square_b = (_power(name, 2.0, variant.options) for name in (a, b))
             kinds.append((x * fx, y * fy, f"{a}*{b}", lambda x, y: x * y, y, x))
             kinds.append((-x * fx, y * fy, f"{a}/{b}", lambda x, y: x / y, 1 / y, -x / y**2))
             kinds.append(
@@ -180,23 +184,23 @@ def _pairs(
                     continue
 
                 def make(
-                    view: View,
+                    variant: Variant,
                     i: int = i,
                     j: int = j,
                     values: Callable[..., Tensor] = values,
                     form: str = form,
-                ) -> View:
-                    return first(view).combined(j, i, lambda X: values(X[:, j], X[:, i]), form)
+                ) -> Variant:
+                    return first(variant).combined(j, i, lambda X: values(X[:, j], X[:, i]), form)
 
                 yield _Move(off, make, table.combined(j, i, u, by_x, by_y))
 
 
-def _without(view: View, column: int) -> View:
-    return view.selected(_others(view, column))
+def _without(variant: Variant, column: int) -> Variant:
+    return variant.selected(_others(variant, column))
 
 
-def _others(view: View, column: int) -> list[int]:
-    return [k for k in range(len(view.problem.names)) if k != column]
+def _others(variant: Variant, column: int) -> list[int]:
+    return [k for k in range(len(variant.problem.names)) if k != column]
 
 
 def _power(name: str, power: float, options: SearchOptions) -> str | None:

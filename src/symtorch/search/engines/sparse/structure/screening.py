@@ -16,7 +16,7 @@ from torch import Tensor
 from ....options import SearchOptions
 from ....problem import Problem
 from ....selection import ColumnSelection
-from ....selection.forward import EXPLAINED
+from ....selection.greedy import EXPLAINED
 from .gradients import Derivatives
 
 MANY_INPUTS = 8

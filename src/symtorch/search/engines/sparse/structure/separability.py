@@ -18,7 +18,7 @@ from .....symbolic.nodes import Call, Constant, Node
 from .....symbolic.operators import Operator, operator_named
 from ....problem import Oracle, Sample
 from .gradients import GRADIENT_ROWS
-from .views import Restricted, View, healthy
+from .variants import Restricted, Variant, healthy
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Parts:
     """
 
     operator: Operator
-    pieces: tuple[View, ...]
+    pieces: tuple[Variant, ...]
     constant: float
 
     @property
@@ -136,7 +136,7 @@ def _joined(a: Choice, b: Choice, operator: Operator) -> Choice:
     return Choice(Call(operator, (a.root, b.root)), constant, a.size + 1 + b.size, error)
 
 
-def separated(view: View, expired: Callable[[], bool] = lambda: False) -> Parts | None:
+def separated(variant: Variant, expired: Callable[[], bool] = lambda: False) -> Parts | None:
     """The parts of a problem that falls into a sum or a product, by its oracle.
 
     Two inputs do not act together where ``f(x, y) - f(x, b) - f(a, y) + f(a, b)`` vanishes (their
@@ -148,16 +148,16 @@ def separated(view: View, expired: Callable[[], bool] = lambda: False) -> Parts 
     >>> X = torch.rand(300, 3, dtype=torch.float64) + 1
     >>> law = lambda x: x[:, 0] * x[:, 1] + torch.sin(x[:, 2])
     >>> problem = Problem.split(X, law(X), ["a", "b", "c"], oracle=law)
-    >>> parts = separated(View.of(problem, SearchOptions()))
+    >>> parts = separated(Variant.of(problem, SearchOptions()))
     >>> parts.operator.name, [piece.problem.names for piece in parts.pieces]
     ('+', [('a', 'b'), ('c',)])
     """
-    problem, oracle = view.problem, view.problem.oracle
+    problem, oracle = variant.problem, variant.problem.oracle
     d = len(problem.names)
     if oracle is None or d < 2:
         return None
     X = problem.train.X[:: max(1, len(problem.train) // GRADIENT_ROWS)]
-    allowed = {operator.name for operator in view.options.binary}
+    allowed = {operator.name for operator in variant.options.binary}
     try:
         with torch.no_grad():
             values = oracle(X).double()
@@ -169,7 +169,7 @@ def separated(view: View, expired: Callable[[], bool] = lambda: False) -> Parts 
                     continue
                 groups = _groups(oracle, X, at, values, name, expired)
                 if groups is not None and len(groups) > 1:
-                    return _parts(view, oracle, at, groups, name)
+                    return _parts(variant, oracle, at, groups, name)
     except Exception as error:
         log.debug("the oracle has no answer: %s", error)
     return None
@@ -210,9 +210,9 @@ def _groups(
 
 
 def _parts(
-    view: View, oracle: Oracle, at: Tensor, groups: Sequence[Sequence[int]], name: str
+    variant: Variant, oracle: Oracle, at: Tensor, groups: Sequence[Sequence[int]], name: str
 ) -> Parts | None:
-    problem = view.problem
+    problem = variant.problem
     value = float(oracle(at[None])[0])
     pieces = []
     for columns in groups:
@@ -229,7 +229,7 @@ def _parts(
             names=tuple(problem.names[i] for i in columns),
             oracle=None,
         )
-        piece = View(part, view.options_for(columns))
+        piece = Variant(part, variant.options_for(columns))
         if not healthy(piece):
             return None
         pieces.append(piece)

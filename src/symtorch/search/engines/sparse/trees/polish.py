@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 
 from ....constants import System, fit_constants, round_constants
-from .tree import Functions, Tree, constants_of, evaluate_jacobian, with_constants
+from .tree import Functions, Tree, constants_of, values_and_jacobian, with_constants
 
 
 def system_of(tree: Tree, X: Tensor, y: Tensor, w: Tensor, functions: Functions) -> System:
@@ -15,7 +15,7 @@ def system_of(tree: Tree, X: Tensor, y: Tensor, w: Tensor, functions: Functions)
     root = (w / w.shape[0]).sqrt()
 
     def system(values: list[float]) -> tuple[Tensor, Tensor]:
-        prediction, jacobian = evaluate_jacobian(with_constants(tree, iter(values)), X, functions)
+        prediction, jacobian = values_and_jacobian(with_constants(tree, iter(values)), X, functions)
         return root * (prediction - y), jacobian * root
 
     return system

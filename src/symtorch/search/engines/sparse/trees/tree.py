@@ -81,17 +81,17 @@ def skeleton(tree: Tree) -> Tree:
     return with_constants(tree, iter(lambda: 0.0, 1))
 
 
-def evaluate(tree: Tree, X: Tensor, functions: Functions) -> Tensor:
+def values_of(tree: Tree, X: Tensor, functions: Functions) -> Tensor:
     """Value of ``tree`` at the rows of ``X`` [n, d] -> [n]; numbers may stay 0-dimensional."""
     kind = tree[0]
     if kind == "x":
         return X[:, tree[1]]
     if kind in ("c", "k"):
         return torch.tensor(tree[1], dtype=X.dtype, device=X.device)
-    return functions[kind](*(evaluate(child, X, functions) for child in tree[1:]))
+    return functions[kind](*(values_of(child, X, functions) for child in tree[1:]))
 
 
-def evaluate_jacobian(tree: Tree, X: Tensor, functions: Functions) -> tuple[Tensor, Tensor]:
+def values_and_jacobian(tree: Tree, X: Tensor, functions: Functions) -> tuple[Tensor, Tensor]:
     """Value [n] and derivative by each free constant [p, n].
 
     Every operator acts row by row, so giving each constant its own copy per row turns one

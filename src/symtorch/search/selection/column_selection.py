@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from .forward import LinearFit, forward
+from .greedy import LinearFit, forward
 
 COLLINEAR = 1e-8
 """Share of a column's power that must be new to the model, unless the caller knows better."""

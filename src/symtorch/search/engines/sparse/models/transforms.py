@@ -1,6 +1,6 @@
-"""Links: monotone functions ``z = g(y)`` of the target under which a law is a sum or a product.
+"""Monotone functions ``z = g(y)`` of the target under which a law is a sum or a product.
 
-As in a generalised linear model, the search explains z and the inverse of the link is written
+As in a generalised linear model, the search explains z and the inverse of the transform is written
 around the result.
 """
 
@@ -17,7 +17,7 @@ from ..trees.vocabulary import MaybeTree, Vocabulary
 
 
 @dataclass(frozen=True)
-class Link:
+class TargetTransform:
     """forward: y [n] -> z [n]; derivative: dz/dy [n]; inverse: tree of z -> tree of y (None if it
     cannot be written); power: the exponent where z is a power of y."""
 
@@ -28,9 +28,9 @@ class Link:
     power: float = 0.0
 
 
-def power_link(p: float) -> Link:
+def power_transform(p: float) -> TargetTransform:
     """``z = y^p``."""
-    return Link(
+    return TargetTransform(
         f"y^{p:g}",
         lambda y: y**p,
         lambda y: p * y ** (p - 1),
@@ -59,9 +59,9 @@ def _root(vocabulary: Vocabulary, z: MaybeTree, p: float) -> MaybeTree:
     return None if body is None else vocabulary.scaled(scale, body)
 
 
-def offset_link(p: float, c: float) -> Link:
+def offset_transform(p: float, c: float) -> TargetTransform:
     """``z = y^p - c``: what is left of ``y = (c + product)^(1/p)``."""
-    return Link(
+    return TargetTransform(
         f"y^{p:g}-{c:g}",
         lambda y: y**p - c,
         lambda y: p * y ** (p - 1),
@@ -69,44 +69,46 @@ def offset_link(p: float, c: float) -> Link:
     )
 
 
-def unary_link(
+def unary_transform(
     outer: str, forward: Callable[[Tensor], Tensor], derivative: Callable[[Tensor], Tensor]
-) -> Link:
+) -> TargetTransform:
     """``y = outer(z)``."""
-    return Link(outer, forward, derivative, lambda v, z: v.apply(outer, z))
+    return TargetTransform(outer, forward, derivative, lambda v, z: v.apply(outer, z))
 
 
-IDENTITY = power_link(1)
+IDENTITY = power_transform(1)
 
 
-def sum_links(y: Tensor, vocabulary: Vocabulary) -> list[Link]:
-    """Links worth trying for sums, most common first, that are defined on all of ``y`` [n]."""
-    links = [IDENTITY]
+def sum_transforms(y: Tensor, vocabulary: Vocabulary) -> list[TargetTransform]:
+    """Transforms worth trying for sums, most common first, that are defined on all of ``y`` [n]."""
+    transforms = [IDENTITY]
     powers = [2.0, -1.0, -2.0]
     if bool((y > 0).all()):
         powers += [0.5, -0.5]
     if bool((y != 0).all()):
-        links += [power_link(p) for p in powers if vocabulary.power(("x", 0), 1 / p) is not None]
+        transforms += [
+            power_transform(p) for p in powers if vocabulary.power(("x", 0), 1 / p) is not None
+        ]
     elif vocabulary.power(("x", 0), 0.5) is not None:
-        links.append(power_link(2.0))
-    links += transcendental_links(y, vocabulary)
-    return links
+        transforms.append(power_transform(2.0))
+    transforms += transcendental_transforms(y, vocabulary)
+    return transforms
 
 
-def transcendental_links(y: Tensor, vocabulary: Vocabulary) -> list[Link]:
+def transcendental_transforms(y: Tensor, vocabulary: Vocabulary) -> list[TargetTransform]:
     """``y = exp(z)``, ``log(z)``, ``sin(z)`` ... where the vocabulary and the range of y [n]
     allow."""
-    links: list[Link] = []
+    transforms: list[TargetTransform] = []
     has = vocabulary.unary
     if "exp" in has and bool((y > 0).all()):
-        links.append(unary_link("exp", torch.log, torch.reciprocal))
+        transforms.append(unary_transform("exp", torch.log, torch.reciprocal))
     if "log" in has and float(y.abs().max()) < 300:
-        links.append(unary_link("log", torch.exp, torch.exp))
+        transforms.append(unary_transform("log", torch.exp, torch.exp))
     bounded = bool((y.abs() < 1).all())
     if "sin" in has and bounded:
-        links.append(unary_link("sin", torch.asin, lambda y: (1 - y**2).rsqrt()))
+        transforms.append(unary_transform("sin", torch.asin, lambda y: (1 - y**2).rsqrt()))
     if "cos" in has and bounded:
-        links.append(unary_link("cos", torch.acos, lambda y: -(1 - y**2).rsqrt()))
+        transforms.append(unary_transform("cos", torch.acos, lambda y: -(1 - y**2).rsqrt()))
     if "tanh" in has and bounded:
-        links.append(unary_link("tanh", torch.atanh, lambda y: 1 / (1 - y**2)))
-    return links
+        transforms.append(unary_transform("tanh", torch.atanh, lambda y: 1 / (1 - y**2)))
+    return transforms

@@ -6,11 +6,11 @@ from .tree import LEAVES, Tree, is_number
 from .vocabulary import Vocabulary
 
 
-def simplified(tree: Tree, vocabulary: Vocabulary) -> Tree:
+def folded(tree: Tree, vocabulary: Vocabulary) -> Tree:
     """Fold numbers, drop factors of 1 and terms of 0, write signs as subtractions; never longer."""
     if tree[0] in LEAVES:
         return tree
-    children = tuple(simplified(child, vocabulary) for child in tree[1:])
+    children = tuple(folded(child, vocabulary) for child in tree[1:])
     node: Tree = (tree[0], *children)
     if all(is_number(child) for child in children):
         return ("c", vocabulary.evaluate_number(tree[0], [child[1] for child in children]))

@@ -1,4 +1,4 @@
-"""Views of a problem: the same law in other variables, and the way back."""
+"""Variants of a problem: the same law in other variables, and the way back."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Restricted:
 
 
 @dataclass(frozen=True)
-class View:
+class Variant:
     """A problem in other variables, and the way back.
 
     Args:
@@ -67,7 +67,7 @@ class View:
     story: str = ""
 
     @classmethod
-    def of(cls, problem: Problem, options: SearchOptions) -> View:
+    def of(cls, problem: Problem, options: SearchOptions) -> Variant:
         """The problem as it is."""
         return cls(problem, options.replace(select_k_features=None))
 
@@ -90,7 +90,7 @@ class View:
         cost = self.options.complexity_of_variables
         return [cost] * len(self.problem.names) if isinstance(cost, int) else [*cost]
 
-    def selected(self, columns: Sequence[int]) -> View:
+    def selected(self, columns: Sequence[int]) -> Variant:
         """With only some of the inputs; the oracle holds the others at their medians."""
         problem = self.problem.select(columns)
         if self.problem.oracle is not None:
@@ -99,7 +99,7 @@ class View:
             problem = replace(problem, oracle=oracle)
         return replace(self, problem=problem, options=self.options_for(columns))
 
-    def combined(self, i: int, j: int, values: Callable[[Tensor], Tensor], form: str) -> View:
+    def combined(self, i: int, j: int, values: Callable[[Tensor], Tensor], form: str) -> Variant:
         """With ``values(X)`` [n], written ``form``, in place of inputs i and j, put last."""
         problem = self.problem
         keep = [k for k in range(len(problem.names)) if k not in (i, j)]
@@ -119,7 +119,7 @@ class View:
             story=f"{self.story} {name} = {form};",
         )
 
-    def divided(self, factor: Callable[[Tensor], Tensor], form: str) -> View:
+    def divided(self, factor: Callable[[Tensor], Tensor], form: str) -> Variant:
         """For the output divided by ``factor(X)`` [n], written ``form``."""
 
         def moved(sample: Sample) -> Sample:
@@ -131,7 +131,7 @@ class View:
 
         return self._rewritten(moved, f"({form})*{_EQUATION}", f"output / ({form})")
 
-    def reduced(self, column: int, slope: float) -> View:
+    def reduced(self, column: int, slope: float) -> Variant:
         """For the output less a linear term."""
 
         def moved(sample: Sample) -> Sample:
@@ -141,7 +141,7 @@ class View:
         rewritten = self._rewritten(moved, f"{form} + {_EQUATION}", f"output - {form}")
         return replace(rewritten, constants=True)
 
-    def _rewritten(self, moved: Callable[[Sample], Sample], form: str, story: str) -> View:
+    def _rewritten(self, moved: Callable[[Sample], Sample], form: str, story: str) -> Variant:
         meaning = self._meaning(form, (*self.problem.names, _EQUATION))
         return replace(
             self,
@@ -180,12 +180,12 @@ class View:
         return self.options.replace(complexity_of_variables=(*(costs[i] for i in keep), *new))
 
 
-def healthy(view: View) -> bool:
+def healthy(variant: Variant) -> bool:
     """Whether enough is left of the problem to search it."""
-    samples = (view.problem.train, view.problem.validation)
-    y = view.problem.train.y
+    samples = (variant.problem.train, variant.problem.validation)
+    y = variant.problem.train.y
     return (
-        view.options.maxsize > 1
+        variant.options.maxsize > 1
         and all(
             len(sample) >= 2
             and bool(torch.isfinite(sample.X).all() & torch.isfinite(sample.y).all())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .forward import LinearFit, forward
+from .greedy import LinearFit, forward
 
 COLLINEAR = 1e-8
 """Share of a term's variance that must be new: covariances carry half the digits of columns."""

@@ -54,7 +54,7 @@ def strongest_inputs(pool: Pool, count: int) -> list[int]:
     return sorted(best, key=lambda position: -best[position])[:count]
 
 
-def forward(pool: Pool, partners: Sequence[Term], count: int) -> Iterator[list[Term]]:
+def grown_sums(pool: Pool, partners: Sequence[Term], count: int) -> Iterator[list[Term]]:
     """Sums of 1, 2, ... ``count`` terms.
 
     After a step or ramp was chosen, its constants are tuned on what the terms before it
