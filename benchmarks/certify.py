@@ -159,7 +159,7 @@ def bounds(
     rows = []
     for case in made:
         sampled = case.sampled(arguments.points)
-        found = case.certificate(budget=arguments.budget)
+        found = case.certificate(budget=arguments.budget, tolerance=0.05)
         rows.append(
             {
                 "network": case.task.name,
