@@ -11,7 +11,7 @@ from symtorch.layer.executors.direct import Direct
 from symtorch.layer.executors.grouped import Grouped, TensorPlan
 from symtorch.layer.executors.node_by_node import NodeByNode
 from symtorch.layer.executors.workspaces import Workspaces
-from symtorch.layer.planning.program import plan
+from symtorch.layer.planning.plan import plan
 from symtorch.layer.planning.rewriting import build_graph, with_long_sums
 from symtorch.symbolic.operators import OPERATORS
 

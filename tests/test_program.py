@@ -26,7 +26,8 @@ from symtorch.layer.planning.graph import (
     kernel_of,
 )
 from symtorch.layer.planning.placement import place_blocks
-from symtorch.layer.planning.program import Apply, Column, Gather, Span, plan
+from symtorch.layer.planning.plan import plan
+from symtorch.layer.planning.program import Apply, Column, Gather, Span
 from symtorch.layer.planning.rewriting import build_graph, with_long_sums
 from symtorch.symbolic.operators import OPERATORS
 

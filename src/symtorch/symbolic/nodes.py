@@ -32,17 +32,73 @@ class Variable:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """An operator applied to its arguments."""
+    """An operator applied to its arguments.
+
+    A sum of a thousand terms is a tree a thousand levels deep, but only to the left. So all
+    that is done with trees follows first arguments in a loop (see `spine`), and recurses into
+    the others only, comparing, hashing and pickling included.
+    """
 
     operator: Operator
     args: tuple[Node, ...]
+
+    def __eq__(self, other: object) -> bool:
+        """The same operators, constants and variables in the same places."""
+        one: Node = self
+        while isinstance(one, Call) and isinstance(other, Call):
+            if one is other:
+                return True
+            if one.operator != other.operator or one.args[1:] != other.args[1:]:
+                return False
+            if len(one.args) != len(other.args):
+                return False
+            one, other = one.args[0], other.args[0]
+        return not (isinstance(one, Call) or isinstance(other, Call)) and one == other
+
+    def __hash__(self) -> int:
+        """Equal for equal trees."""
+        leaf, calls = spine(self)
+        found = hash(leaf)
+        for call in calls:
+            found = hash((found, call.operator, call.args[1:]))
+        return found
+
+    def __deepcopy__(self, memo: object) -> Call:
+        """Itself: trees do not change."""
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Node], tuple[Any, ...]]:
+        """Pickle as the leftmost leaf and what is done with it, from the inside out."""
+        leaf, calls = spine(self)
+        return _from_spine, (leaf, [(call.operator, call.args[1:]) for call in calls])
 
 
 Node: TypeAlias = Constant | Variable | Call
 
 Backend: TypeAlias = Literal["torch", "numpy"]
+
+
+def spine(node: Node) -> tuple[Constant | Variable, list[Call]]:
+    """The leftmost leaf of a tree, and the calls above it, innermost first.
+
+    >>> from symtorch.symbolic.parsing import parse_tree
+    >>> leaf, calls = spine(parse_tree("sin(x)*2 + 3"))
+    >>> leaf.name, [call.operator.name for call in calls]
+    ('x', ['sin', '*', '+'])
+    """
+    calls = []
+    while isinstance(node, Call):
+        calls.append(node)
+        node = node.args[0]
+    return node, calls[::-1]
+
+
+def _from_spine(leaf: Node, calls: Sequence[tuple[Operator, tuple[Node, ...]]]) -> Node:
+    for operator, others in calls:
+        leaf = Call(operator, (leaf, *others))
+    return leaf
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -73,27 +129,26 @@ def is_structural(parent: Call, position: int) -> bool:
 
 def free_constants(node: Node) -> Iterator[float]:
     """Yield the values of the constants that can be tuned, left to right."""
-    if isinstance(node, Constant):
-        yield node.value
-    elif isinstance(node, Call):
-        for position, arg in enumerate(node.args):
-            if not is_structural(node, position):
+    leaf, calls = spine(node)
+    if isinstance(leaf, Constant):
+        yield leaf.value
+    for call in calls:
+        for position, arg in enumerate(call.args[1:], start=1):
+            if not is_structural(call, position):
                 yield from free_constants(arg)
 
 
 def replace_constants(node: Node, values: Iterator[float]) -> Node:
     """Return the tree with its tunable constants taken from ``values`` in turn."""
-    if isinstance(node, Constant):
-        return Constant(float(next(values)))
-    if isinstance(node, Call):
-        return Call(
-            node.operator,
-            tuple(
-                arg if is_structural(node, position) else replace_constants(arg, values)
-                for position, arg in enumerate(node.args)
-            ),
+    leaf, calls = spine(node)
+    result: Node = Constant(float(next(values))) if isinstance(leaf, Constant) else leaf
+    for call in calls:
+        others = (
+            arg if is_structural(call, position) else replace_constants(arg, values)
+            for position, arg in enumerate(call.args[1:], start=1)
         )
-    return node
+        result = Call(call.operator, (result, *others))
+    return result
 
 
 def name_constants(node: Node, names: Mapping[int, str]) -> Node:
@@ -119,11 +174,12 @@ def name_constants(node: Node, names: Mapping[int, str]) -> Node:
 
 def substitute(node: Node, replacements: Mapping[str, Node]) -> Node:
     """Return the tree with variables replaced by trees."""
-    if isinstance(node, Variable):
-        return replacements.get(node.name, node)
-    if isinstance(node, Call):
-        return Call(node.operator, tuple(substitute(arg, replacements) for arg in node.args))
-    return node
+    leaf, calls = spine(node)
+    result = replacements.get(leaf.name, leaf) if isinstance(leaf, Variable) else leaf
+    for call in calls:
+        others = (substitute(arg, replacements) for arg in call.args[1:])
+        result = Call(call.operator, (result, *others))
+    return result
 
 
 def evaluate(
@@ -139,12 +195,12 @@ def evaluate(
         backend: which of the operators' functions to call.
         constant: turns a number into a value of that backend.
     """
-    if isinstance(node, Constant):
-        return constant(node.value)
-    if isinstance(node, Variable):
-        return variables[node.name]
-    args: Sequence[Any] = [evaluate(arg, variables, backend, constant) for arg in node.args]
-    return getattr(node.operator, backend)(*args)
+    leaf, calls = spine(node)
+    value = variables[leaf.name] if isinstance(leaf, Variable) else constant(leaf.value)
+    for call in calls:
+        others = [evaluate(arg, variables, backend, constant) for arg in call.args[1:]]
+        value = getattr(call.operator, backend)(value, *others)
+    return value
 
 
 _EXACT_BITS = 256
@@ -166,18 +222,23 @@ def evaluate_sympy(
         variables: SymPy expression of each variable.
         meaning: what stands for an operator; its SymPy function by default.
     """
-    if isinstance(node, Constant):
-        return sympy_number(node.value)
-    if isinstance(node, Variable):
-        return variables[node.name]
-    args = [evaluate_sympy(arg, variables, meaning) for arg in node.args]
-    function = meaning(node.operator)
-    if node.operator.name == "^" and args[1].is_Integer and abs(args[1]) > _EXACT_BITS:
+    leaf, calls = spine(node)
+    value = variables[leaf.name] if isinstance(leaf, Variable) else sympy_number(leaf.value)
+    for call in calls:
+        others = [evaluate_sympy(arg, variables, meaning) for arg in call.args[1:]]
+        value = _sympy_call(call.operator, meaning(call.operator), [value, *others])
+    return value
+
+
+def _sympy_call(
+    operator: Operator, function: Callable[..., sympy.Expr], args: list[sympy.Expr]
+) -> sympy.Expr:
+    if operator.name == "^" and args[1].is_Integer and abs(args[1]) > _EXACT_BITS:
         args[1] = sympy.Float(args[1])
     if not all(arg.is_number for arg in args):
         return function(*args)
     with np.errstate(all="ignore"):
-        value = float(node.operator.numpy(*(np.float64(arg) for arg in args)))
+        value = float(operator.numpy(*(np.float64(arg) for arg in args)))
     if not 1e-300 < abs(value) < 1e300:
         return sympy_number(value)
     exact = function(*args)

@@ -12,6 +12,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,10 @@ MAX_TEXT = 100_000
 """Longest accepted text, in characters."""
 
 MAX_DEPTH = 200
-"""Deepest accepted nesting: far above any readable equation, far below Python's stack."""
+"""Deepest accepted nesting: far above any readable equation, far below Python's stack.
+
+A sum counts once, however many terms it has.
+"""
 
 NAMED_CONSTANTS: Mapping[str, float] = {"pi": math.pi, "E": math.e}
 
@@ -47,6 +51,15 @@ _BINARY: Mapping[type[ast.operator], str] = {
     ast.Div: "/",
     ast.Pow: "^",
 }
+
+_LEVEL: Mapping[type[ast.operator], int] = {
+    ast.Add: 1,
+    ast.Sub: 1,
+    ast.Mult: 2,
+    ast.Div: 2,
+    ast.Pow: 3,
+}
+"""Operators of one level chain up to the left without being nested."""
 
 
 def check_names(names: Sequence[str], operators: Collection[str] = ()) -> tuple[str, ...]:
@@ -119,57 +132,90 @@ def parse_tree(
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InputError(f"not an equation: {_clip(text)!r} ({error})") from None
     allowed = None if variables is None else frozenset(variables)
-    return _convert(body, source, allowed, operators or {}, 0)
+    return _Converter(source, allowed, operators or {}).convert(body, 0)
 
 
-def _convert(
-    node: ast.expr,
-    source: str,
-    variables: frozenset[str] | None,
-    operators: Mapping[str, Operator],
-    depth: int,
-) -> Node:
-    if depth > MAX_DEPTH:
-        raise InputError(f"equation nested deeper than {MAX_DEPTH} levels: {_clip(source)!r}")
+@dataclass(frozen=True)
+class _Converter:
+    """Python's tree of a text to ours.
 
-    def convert(child: ast.expr) -> Node:
-        return _convert(child, source, variables, operators, depth + 1)
+    Args:
+        source: the text, for messages.
+        variables: names that may occur; None for any.
+        operators: beside the table's.
+    """
 
-    match node:
-        case ast.Constant(value=bool()):
-            pass
-        case ast.Constant(value=int() | float() as value):
-            try:
-                number = float(value)
-            except OverflowError:
-                number = math.inf
-            if not math.isfinite(number):
-                raise InputError(f"number out of range in {_clip(source)!r}")
-            return Constant(number)
-        case ast.Name(id=name):
-            return _variable(name, source, variables, operators)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            inner = convert(operand)
-            if isinstance(operand, ast.Constant) and isinstance(inner, Constant):
-                return Constant(-inner.value)
-            return Call(operators.get("neg", OPERATORS["neg"]), (inner,))
-        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return convert(operand)
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return Call(OPERATORS[_BINARY[type(op)]], (convert(left), convert(right)))
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
-            operator = operator_named(name, operators)
-            if len(args) != operator.arity:
-                raise InputError(
-                    f"operator '{name}' takes {operator.arity} argument(s), "
-                    f"got {len(args)} in {_clip(source)!r}"
-                )
-            return Call(operator, tuple(convert(arg) for arg in args))
-    piece = ast.get_source_segment(source, node) or type(node).__name__
-    raise InputError(
-        f"{_clip(piece)!r} is not allowed in an equation; numbers, variables, "
-        f"+ - * / ** and calls of known operators are"
-    )
+    source: str
+    variables: frozenset[str] | None
+    operators: Mapping[str, Operator]
+
+    def convert(self, node: ast.expr, depth: int) -> Node:
+        """Convert an expression that is nested so deep."""
+        if depth > MAX_DEPTH:
+            raise InputError(
+                f"equation nested deeper than {MAX_DEPTH} levels: {_clip(self.source)!r}"
+            )
+        match node:
+            case ast.Constant(value=bool()):
+                raise self.refused(node)
+            case ast.Constant(value=int() | float() as value):
+                return self.number(value)
+            case ast.Name(id=name):
+                return _variable(name, self.source, self.variables, self.operators)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                inner = self.convert(operand, depth + 1)
+                if isinstance(operand, ast.Constant) and isinstance(inner, Constant):
+                    return Constant(-inner.value)
+                return Call(self.operators.get("neg", OPERATORS["neg"]), (inner,))
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return self.convert(operand, depth + 1)
+            case ast.BinOp() if type(node.op) in _BINARY:
+                return self.chain(node, depth)
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
+                return self.call(name, args, depth)
+        raise self.refused(node)
+
+    def number(self, value: float) -> Constant:
+        """A finite number."""
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise InputError(f"number out of range in {_clip(self.source)!r}")
+        return Constant(number)
+
+    def chain(self, node: ast.BinOp, depth: int) -> Node:
+        """A sum or a product of any length: to Python ``a + b + c`` is nested, to us it is long."""
+        chained = [node]
+        while (
+            isinstance(left := chained[-1].left, ast.BinOp)
+            and _LEVEL.get(type(left.op)) == _LEVEL[type(node.op)]
+        ):
+            chained.append(left)
+        result = self.convert(chained[-1].left, depth + 1)
+        for part in reversed(chained):
+            operator = OPERATORS[_BINARY[type(part.op)]]
+            result = Call(operator, (result, self.convert(part.right, depth + 1)))
+        return result
+
+    def call(self, name: str, args: Sequence[ast.expr], depth: int) -> Node:
+        """A call of a known operator."""
+        operator = operator_named(name, self.operators)
+        if len(args) != operator.arity:
+            raise InputError(
+                f"operator '{name}' takes {operator.arity} argument(s), "
+                f"got {len(args)} in {_clip(self.source)!r}"
+            )
+        return Call(operator, tuple(self.convert(arg, depth + 1) for arg in args))
+
+    def refused(self, node: ast.expr) -> InputError:
+        """What is outside of the whitelist."""
+        piece = ast.get_source_segment(self.source, node) or type(node).__name__
+        return InputError(
+            f"{_clip(piece)!r} is not allowed in an equation; numbers, variables, "
+            f"+ - * / ** and calls of known operators are"
+        )
 
 
 def _variable(

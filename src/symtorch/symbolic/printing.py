@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .nodes import Call, Constant, Node, Variable
+from .nodes import Call, Constant, Node, Variable, spine
 
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "neg": 3, "^": 4}
 _ATOM = 5
@@ -49,45 +49,59 @@ class _Printer:
     def print(self, node: Node, context: int) -> str:
         """Print a node as an operand of an operator that binds with strength ``context``."""
         text, precedence = self._format(node)
-        return f"({text})" if precedence < context else text
+        return _bound(text, precedence, context)
 
     def _format(self, node: Node) -> tuple[str, int]:
-        if isinstance(node, Variable):
-            return node.name, _ATOM
-        if isinstance(node, Constant):
-            text = self.number(node.value)
-            # A negative number is bracketed in any operand but the first one of a sum,
-            # product or quotient, where the parser takes the sign for the number's own.
-            return text, 0 if text.startswith("-") else _ATOM
-        name, args = node.operator.name, node.args
+        leaf, calls = spine(node)
+        text, precedence = self._leaf(leaf)
+        for call in calls:
+            text, precedence = self._call(call, text, precedence)
+        return text, precedence
+
+    def _leaf(self, leaf: Constant | Variable) -> tuple[str, int]:
+        if isinstance(leaf, Variable):
+            return leaf.name, _ATOM
+        text = self.number(leaf.value)
+        # A negative number is bracketed in any operand but the first one of a sum,
+        # product or quotient, where the parser takes the sign for the number's own.
+        return text, 0 if text.startswith("-") else _ATOM
+
+    def _call(self, call: Call, first: str, strength: int) -> tuple[str, int]:
+        """A call whose first argument is printed, and binds that strongly."""
+        name, args = call.operator.name, call.args
         if self.readable and name in _READABLE:
             precedence, template = _READABLE[name]
-            return template.format(self.print(args[0], precedence + 1)), precedence
+            return template.format(_bound(first, strength, precedence + 1)), precedence
         if self.readable and name == "inv":
-            return f"1/{self.print(args[0], 3)}", 2
+            return f"1/{_bound(first, strength, 3)}", 2
         if name == "neg":
             # neg(3) must not come back as the number -3.
             if isinstance(args[0], Constant):
-                return f"neg({self.print(args[0], 0)})", _ATOM
-            return f"-{self.print(args[0], 3)}", 3
+                return f"neg({first})", _ATOM
+            return f"-{_bound(first, strength, 3)}", 3
         if name not in _PRECEDENCE:
-            return f"{name}({', '.join(self.print(arg, 0) for arg in args)})", _ATOM
-        return self._infix(name, args[0], args[1])
+            others = [self.print(arg, 0) for arg in args[1:]]
+            return f"{name}({', '.join([first, *others])})", _ATOM
+        if not isinstance(args[0], Constant) or name == "^":
+            # ^ binds to the right: (a**b)**c needs brackets, a**(b**c) gets them too.
+            first = _bound(first, strength, _PRECEDENCE[name] + (name == "^"))
+        return self._infix(name, first, args[1])
 
-    def _infix(self, name: str, left: Node, right: Node) -> tuple[str, int]:
+    def _infix(self, name: str, first: str, right: Node) -> tuple[str, int]:
         precedence = _PRECEDENCE[name]
         if self.readable and name in "+-":
             name, right = _turn_sign(name, right)
-        if name == "^":  # binds to the right: (a**b)**c needs brackets, a**(b**c) gets them too
-            first, second = self.print(left, precedence + 1), self.print(right, precedence + 1)
-            return f"{first}**{second}", precedence
-        first = self.print(left, 0 if isinstance(left, Constant) else precedence)
         # The parser groups to the left, so an operand of equal strength on the right
         # is bracketed even where the arithmetic would not need it.
         second = self.print(right, precedence + 1)
         if name in "+-":
             return f"{first} {name} {second}", precedence
-        return f"{first}{name}{second}", precedence
+        return f"{first}{'**' if name == '^' else name}{second}", precedence
+
+
+def _bound(text: str, strength: int, context: int) -> str:
+    """An operand of an operator that binds with strength ``context``."""
+    return f"({text})" if strength < context else text
 
 
 def _turn_sign(name: str, right: Node) -> tuple[str, Node]:

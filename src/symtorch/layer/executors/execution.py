@@ -11,7 +11,7 @@ from torch.compiler import allow_in_graph
 
 from ...symbolic.expression import Expression
 from ..planning.graph import LINEAR, Graph
-from ..planning.program import plan
+from ..planning.plan import plan
 from ..planning.rewriting import build_graph, with_long_sums
 from .direct import Direct
 from .executor import Executor

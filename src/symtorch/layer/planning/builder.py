@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import torch
 
-from ...symbolic.nodes import Call, Constant, Node, Variable, is_structural
+from ...symbolic.nodes import Call, Constant, Node, Variable, is_structural, spine
 from ...symbolic.operators import OPERATORS
 from ...symbolic.parsing import definition_of
 from .graph import AFFINE, DIVIDE, MULTIPLY, Input, Leaf, Number, Parameter, Step, kernel_of
@@ -56,25 +56,33 @@ class Builder:
             node: its root.
             scope: in the body of an operator's definition, its arguments.
         """
-        if isinstance(node, Variable):
-            named = self.add(self.inputs[node.name]) if scope is None else scope[node.name]
-            return self.leaf(named)
-        if isinstance(node, Constant):
-            if not self.trainable or scope is not None:
-                return self.number(node.value)
-            self.trained.append(node.value)
-            return self.leaf(self.add(Parameter(len(self.trained) - 1)))
-        args: list[int] = []
-        for position, arg in enumerate(node.args):
-            if isinstance(arg, Constant) and is_structural(node, position):
-                args.append(self.number(arg.value))
+        leaf, calls = spine(node)
+        result = self.named(leaf, scope)
+        for call in calls:
+            args = [result]
+            for position, arg in enumerate(call.args[1:], start=1):
+                if isinstance(arg, Constant) and is_structural(call, position):
+                    args.append(self.number(arg.value))
+                else:
+                    args.append(self.argument(call, args, scope))
+            definition = definition_of(call.operator)
+            if definition is None:
+                result = self.call(call.operator.name, args)
             else:
-                args.append(self.argument(node, args, scope))
-        definition = definition_of(node.operator)
-        if definition is not None:
-            names, body = definition
-            return self.build(body, dict(zip(names, args, strict=True)))
-        return self.call(node.operator.name, args)
+                names, body = definition
+                result = self.build(body, dict(zip(names, args, strict=True)))
+        return result
+
+    def named(self, node: Constant | Variable, scope: Mapping[str, int] | None) -> int:
+        """Add a leaf of a tree."""
+        if isinstance(node, Variable):
+            return self.leaf(
+                self.add(self.inputs[node.name]) if scope is None else scope[node.name]
+            )
+        if not self.trainable or scope is not None:
+            return self.number(node.value)
+        self.trained.append(node.value)
+        return self.leaf(self.add(Parameter(len(self.trained) - 1)))
 
     def leaf(self, i: int) -> int:
         """What a variable or a constant stands for, where it stands."""

@@ -105,15 +105,21 @@ class _Sum:
 
     def add(self, i: int, sign: int) -> bool:
         """Add a node; False where it has two constants, or a term that is there already."""
-        node = self.builder.nodes[i]
-        if isinstance(node, Step) and node.kernel is AFFINE:
-            a, b, c = node.args
-            if not self.add(a, sign):
-                return False
+        while True:
+            node = self.builder.nodes[i]
+            if not (isinstance(node, Step) and node.kernel is AFFINE):
+                return self.part(i, sign)
+            i, b, c = node.args
             factor = self.builder.value(c)
             if factor in (1.0, -1.0):
-                return self.add(b, sign * int(factor))
-            return self.term(b, c, sign)
+                fits = self.add(b, sign * int(factor))
+            else:
+                fits = self.term(b, c, sign)
+            if not fits:
+                return False
+
+    def part(self, i: int, sign: int) -> bool:
+        """Add a node that is no sum."""
         if self.builder.constant(i):
             free = self.bias is None
             self.bias = i if sign > 0 else self.builder.negative(i)

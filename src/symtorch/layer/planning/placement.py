@@ -50,7 +50,7 @@ def place_blocks(program: Program, *, keep: bool) -> Placement:
 
     >>> from symtorch import Expression
     >>> from symtorch.layer.planning.rewriting import build_graph
-    >>> from symtorch.layer.planning.program import plan
+    >>> from symtorch.layer.planning.plan import plan
     >>> program = plan(build_graph([Expression.parse("sin(cos(exp(tanh(x))))")], ["x"]))
     >>> [place_blocks(program, keep=keep).computed for keep in (True, False)]
     [5, 3]
