@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from symtorch import Candidate, Expression, Front
 from symtorch.search import Problem, SearchOptions
-from symtorch.search.choosing import shortest_description
+from symtorch.search.choosing import nearly_best, shortest_description
 from symtorch.search.evidence import Evidence, Neighbours, Surroundings, effective_rows
 from symtorch.search.judging import Judge
 
@@ -184,3 +184,16 @@ def test_a_front_carries_its_evidence_through_json() -> None:
     again = Front.from_json(front.to_json())
     assert again == front
     assert again.get_best().equation == "x*y + 0.1*sin(9*x)"
+
+
+def test_an_approximation_is_within_reach_of_the_best_one() -> None:
+    losses = [1.0, 0.6, 0.43, 0.415, 0.41]
+    assert nearly_best(losses, 1.0, 400) == [2, 3, 4]
+    # A lowest loss that is chance keeps nothing out.
+    assert nearly_best([1.0, 0.95], 1.0, 100) == [0, 1]
+    # The law beside an equation that follows a network's own error stays.
+    assert nearly_best([1.0, 1e-4, 1e-5], 1.0, 100) == [1, 2]
+    texts = {"x": 0.6, "x + x": 0.43, "x + x + x": 0.41}
+    few = [candidate(text, loss, rows=2.0) for text, loss in texts.items()]
+    front = Front(tuple(few), ("x",), variance=1.0, held_out=400)
+    assert front.get_best() == few[1]

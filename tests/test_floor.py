@@ -18,7 +18,10 @@ from symtorch.search import (
     search,
 )
 from symtorch.search.engine import FORM_AND_BUDGET
+from symtorch.search.engines.local.frame import Frame
 from symtorch.search.floor import readable_floor
+from symtorch.search.floor.shared import shared_lines
+from symtorch.search.floor.sums import forward_lines
 from symtorch.search.judging import Judge
 from symtorch.search.limits import within_limits
 from symtorch.search.quality import is_line
@@ -48,13 +51,17 @@ def least_squares(problem: Problem, columns: list[int]) -> float:
 
 def test_lines_of_one_two_and_more_inputs_are_those_of_least_squares():
     problem = additive()
-    rows = {row.complexity: row for row in floor_of(problem).rows}
-    for count in range(2, 8):
-        row = rows[4 * count + 1]
-        assert is_line(row.expression.root)
-        columns = [problem.names.index(name) for name in row.expression.variables]
+    lines, order = forward_lines(Frame(problem, problem.train, None), SearchOptions())
+    assert sorted(order) == [*range(9)]
+    floor = floor_of(problem).rows
+    for count, line in enumerate(lines, start=1):
+        assert is_line(line.root)
+        columns = [problem.names.index(name) for name in line.variables]
         assert len(columns) == count
-        assert row.validation_loss == pytest.approx(least_squares(problem, columns), rel=1e-6)
+        loss = problem.validation.loss(problem.predict(line, problem.validation))
+        assert loss == pytest.approx(least_squares(problem, columns), rel=1e-6)
+        best = min(row.loss for row in floor if row.complexity <= 4 * count + 1)
+        assert best <= problem.train.loss(problem.predict(line, problem.train)) * (1 + 1e-9)
 
 
 def test_steps_and_ramps_are_found_where_there_are_some():
@@ -189,3 +196,39 @@ def test_is_line_against_derivatives():
         values = expression({"x": x, "y": y})
         fitted = design @ np.linalg.lstsq(design, values, rcond=None)[0]
         assert is_line(expression.root) == np.allclose(fitted, values), text
+
+
+def test_inputs_share_factors_where_that_is_shorter():
+    X = randn(800, 20).double()
+    y = 0.7 * (X[:, :6].sum(1) - X[:, 6:10].sum(1)) + 0.2 * X[:, 10:14].sum(1)
+    rows = floor_of(Problem.split(X, y + 0.01 * randn(800, seed=1).double()), maxsize=40).rows
+    best = rows[-1]
+    assert set(best.expression.variables) >= {f"x{i}" for i in range(14)}
+    assert best.validation_loss < 3e-4
+    assert best.complexity < 4 * 14
+
+
+def test_shared_lines_are_least_squares_given_their_groups():
+    X = randn(300, 6).double()
+    y = X @ torch.tensor([1.0, 0.9, 0.5, -0.4, 0.1, 0.0], dtype=torch.float64)
+    problem = Problem.split(X, y)
+    frame = Frame(problem, problem.train, None)
+    for root in shared_lines(frame, 40):
+        expression = Expression(root)
+        predicted = problem.predict(expression, problem.train)
+        residual = problem.train.y - predicted
+        # No factor can be changed for the better: the residual is orthogonal to each group's sum.
+        start = torch.tensor(expression.constants, dtype=torch.float64)
+        for i in range(len(start)):
+            moved = start.clone()
+            moved[i] += 1e-4
+            other = problem.predict(expression.with_constants(moved.tolist()), problem.train)
+            assert abs(float((other - predicted) @ residual)) < 1e-9
+
+
+def test_inputs_that_count_only_in_a_product_are_among_those_looked_at():
+    X = randn(1_500, 200).double()
+    y = X[:, 3] + 2 * X[:, 101] * X[:, 150]
+    best = floor_of(Problem.split(X, y)).rows[-1]
+    assert best.expression.variables == ("x101", "x150", "x3")
+    assert best.validation_loss < 1e-20

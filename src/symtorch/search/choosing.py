@@ -16,6 +16,9 @@ BREAKDOWN = 10.0
 """What an equation pays, in nats, that is not finite close to the recorded rows while the block
 is: it is chosen if the rows are e^10 times as likely under it."""
 
+READABLE = 0.02
+"""R2 that an equation may be behind the best one and be chosen for being shorter."""
+
 PYSR_WITHIN = 1.5
 """PySR's rule looks among equations with a loss up to this times the lowest."""
 
@@ -38,6 +41,30 @@ class Judged(Protocol):
     @property
     def evidence(self) -> Evidence:
         """What the rows say about it."""
+
+
+def nearly_best(losses: Sequence[float], variance: float, held_out: int) -> list[int]:
+    """Equations that explain about as much as the best one.
+
+    Where only an approximation was found, the residual of a smooth function is worth few rows,
+    and the shortest description may be a constant beside a line that explains most. So one
+    equation may not explain `READABLE` less than another, unless that other has not shown that
+    it explains anything.
+
+    Args:
+        losses: on held-out rows.
+        variance: of the output there.
+        held_out: how many rows they are.
+
+    Returns:
+        Indices.
+    """
+    lowest = min(losses)
+    chance = 1 / math.sqrt(max(held_out, 1))
+    if variance - lowest <= 2 * chance * variance:
+        return list(range(len(losses)))
+    limit = lowest + max(READABLE * variance, chance * lowest)
+    return [i for i, loss in enumerate(losses) if loss <= limit]
 
 
 def shortest_description(rows: Sequence[Judged], floor: float) -> int:

@@ -17,7 +17,7 @@ from ..lazy import LazyModule
 from ..symbolic import latex
 from ..symbolic.expression import Expression
 from ..symbolic.parsing import check_names, define_operator
-from .choosing import pysr_best, shortest_description
+from .choosing import nearly_best, pysr_best, shortest_description
 from .evidence import ASSUMED, Evidence
 from .quality import footer
 from .saved_front import FORMAT, SavedCandidate, SavedFront
@@ -108,6 +108,7 @@ class Front:
         variables: the input columns, in order.
         loss_floor: losses below it differ by rounding only.
         variance: of the output on the held-out rows; None where nobody measured it.
+        held_out: how many rows they are.
         line_r2: R2 on held-out rows of a line in all inputs, however long, to compare with.
 
     Raises:
@@ -119,6 +120,7 @@ class Front:
     variables: tuple[str, ...]
     loss_floor: float = 1e-300
     variance: float | None = None
+    held_out: int | None = None
     line_r2: float | None = None
 
     @classmethod
@@ -129,6 +131,7 @@ class Front:
         variables: Sequence[str],
         loss_floor: float = 1e-300,
         variance: float | None = None,
+        held_out: int | None = None,
         line_r2: float | None = None,
     ) -> Front:
         """Keep the candidates that no simpler or equally simple one matches.
@@ -152,7 +155,7 @@ class Front:
             holds = max(row.validation_loss, loss_floor) < max(last.validation_loss, loss_floor)
             if row.complexity > last.complexity and better and holds:
                 kept.append(row)
-        return cls(tuple(kept), check_names(variables), loss_floor, variance, line_r2)
+        return cls(tuple(kept), check_names(variables), loss_floor, variance, held_out, line_r2)
 
     def __post_init__(self) -> None:
         if not self.candidates:
@@ -232,7 +235,8 @@ class Front:
 
         Args:
             strategy: ``"best"`` takes the equation with which the rows are described in the
-                fewest nats, see `shortest_description`; ``"pysr"`` follows PySR, the highest
+                fewest nats, see `shortest_description`, among those whose R2 is at most 0.02
+                below the best one's, see `nearly_best`; ``"pysr"`` follows PySR, the highest
                 score among those with at most 1.5 times the lowest loss; ``"score"`` takes the
                 highest score, ``"accuracy"`` the lowest loss.
 
@@ -246,12 +250,20 @@ class Front:
             case "score":
                 return self.candidates[int(np.argmax(self.scores))]
             case "best":
-                return self.candidates[shortest_description(self.candidates, self.loss_floor)]
+                among = self._nearly_best()
+                return among[shortest_description(among, self.loss_floor)]
             case "pysr":
                 return self.candidates[pysr_best(self.candidates, self.scores, self.loss_floor)]
         raise InputError(
             f"unknown strategy '{strategy}'; use 'best', 'pysr', 'score' or 'accuracy'"
         )
+
+    def _nearly_best(self) -> list[Candidate]:
+        if self.variance is None or self.held_out is None:
+            return [*self.candidates]
+        losses = [max(row.validation_loss, self.loss_floor) for row in self.candidates]
+        close = nearly_best(losses, self.variance, self.held_out)
+        return [self.candidates[i] for i in close]
 
     def select(self, complexity: int | None = None, *, max_loss: float | None = None) -> Candidate:
         """The equation of a complexity, or the simplest with at most a loss.
@@ -441,6 +453,7 @@ class Front:
             operators=tuple(custom),
             loss_floor=self.loss_floor,
             variance=self.variance,
+            held_out=self.held_out,
             line_r2=self.line_r2,
             rows=tuple(
                 SavedCandidate(
@@ -479,7 +492,14 @@ class Front:
                 )
                 for row in saved.rows
             )
-            return cls(rows, variables, saved.loss_floor, saved.variance, saved.line_r2)
+            return cls(
+                rows,
+                variables,
+                saved.loss_floor,
+                saved.variance,
+                saved.held_out,
+                saved.line_r2,
+            )
         except (RecursionError, OverflowError) as error:
             raise InputError(f"not a saved front: {error!r}") from None
 

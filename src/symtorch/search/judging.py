@@ -77,6 +77,7 @@ class Judge:
             variables=self.problem.names,
             loss_floor=self.problem.loss_floor,
             variance=self.problem.validation.variance,
+            held_out=len(self.problem.validation),
             line_r2=line_r2,
         )
 

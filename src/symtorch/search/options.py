@@ -175,8 +175,14 @@ class SearchOptions:
             binary_operators=_texts((*self.binary, *self.approximations), 2),
             unary_operators=_texts((*self.unary, *self.approximations), 1),
             approximation_operators=(),
-            nested_constraints=self.nesting,
         )
+
+    def select(self, columns: Sequence[int]) -> SearchOptions:
+        """The options for a problem with only some of the input columns."""
+        weights = self.complexity_of_variables
+        if isinstance(weights, int):
+            return self
+        return self.replace(complexity_of_variables=tuple(weights[i] for i in columns))
 
     @cached_property
     def custom(self) -> Mapping[str, Operator]:

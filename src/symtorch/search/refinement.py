@@ -136,7 +136,12 @@ class Refiner:
             columns = {**self._columns, **{f"_c{i}": row for i, row in enumerate(spread.unbind())}}
             with torch.enable_grad():
                 prediction = evaluate(marked, columns, "torch", _number)
-                (gradient,) = torch.autograd.grad(prediction.sum(), spread)
+                # The thresholds of steps alone give no gradient to follow.
+                (gradient,) = (
+                    torch.autograd.grad(prediction.sum(), spread)
+                    if prediction.requires_grad
+                    else (torch.zeros_like(spread),)
+                )
             residual = self._root_weights * (prediction.detach() - target)
             return residual, gradient * self._root_weights
 

@@ -37,6 +37,7 @@ class SavedFront:
     operators: tuple[str, ...]
     loss_floor: float
     variance: float | None
+    held_out: int | None
     line_r2: float | None
     rows: tuple[SavedCandidate, ...]
 

@@ -1,27 +1,48 @@
-"""AutoEngine: sparse regression first, evolution from what it found for the time left."""
+"""AutoEngine: sparse regression for laws, evolution for what is none, each with its share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from ...errors import InputError
 from ...symbolic.expression import Expression
-from ..engine import FOLLOWED_BY_ALL, Budget, Engine, SearchRun
+from ..engine import FOLLOWED_BY_ALL, Budget, Engine, Progress, SearchRun
+from ..front import Front
+from ..judging import Judge, mean_of
 from ..options import SearchOptions
 from ..problem import Problem
 from .operon.engine import OperonEngine
+from .operon.trees import has_node
 from .sparse import SparseEngine
 
-FIRST_SHARE = 0.7
-"""Share of the budget that the first engine may spend."""
+FEW_INPUTS = 8
+"""Up to so many inputs a short law may hold all of them."""
+
+LAW_SHARE = 0.7
+"""Share of the budget in which a law is looked for among few inputs."""
+
+APPROXIMATION_SHARE = 0.35
+"""The same among many inputs: the few that a short law holds stand out and are found early,
+and where none stand out there is no short law."""
+
+LEAST = 0.05
+"""Share of the budget that is not worth starting another engine for."""
+
+SEEDS = 6
+"""Equations that evolution works over, those that fit best: each costs it a tenth of a second."""
+
+EVOLVED_INPUTS = 16
+"""With more inputs than these, evolution sees those that the equations so far hold: among a
+hundred variables it rarely tries the right one."""
 
 
 class AutoEngine:
-    """The best engine for most problems: ``sparse``, then ``operon`` on what is left.
+    """The best engine for most problems: ``sparse`` for laws, then ``operon`` on what is left.
 
-    Sparse regression finds short laws whole; evolution refines what is not one, and
-    starts from the equations that the first engine left.
+    Sparse regression finds short laws whole; evolution works over the equations that it and the
+    floor of the search left, and adds its own. How the budget is divided depends on how many
+    inputs there are; what the first leaves of its share is the second's.
     """
 
     name = "auto"
@@ -52,24 +73,77 @@ class AutoEngine:
         if len(able) == 1:
             return able[0].search(problem, options, run)
         first, second = able
-        share = Budget(FIRST_SHARE * run.budget.left())
-        found = list(first.search(problem, options, replace(run, budget=share)))
+        few = len(problem.names) <= FEW_INPUTS
+        share = (LAW_SHARE if few else APPROXIMATION_SHARE) * run.budget.left()
+        stage = _Stage(run, 0.0, share / run.budget.seconds)
+        found = list(first.search(problem, options, stage.run(Budget(share), run.seeds)))
         left = run.budget.left()
-        if left < 0.05 * run.budget.seconds or _explained(problem, found):
+        judge = Judge(problem, options, options.complexity_rule(problem.names))
+        if run.interrupted or left < LEAST * run.budget.seconds:
             return found
-        try:
-            rest = replace(run, budget=Budget(left), seeds=found)
-            found.extend(second.search(problem, options, rest))
-        except InputError:
-            # An operator that only the first engine has: its answer stands alone.
-            pass
-        return found
+        front = judge.front(judge.scores([mean_of(problem), *run.seeds, *found]))
+        if _explained(front):
+            return found
+        stage = _Stage(run, stage.reached, 1.0)
+        return [*found, *_evolved(second, problem, options, front, stage, Budget(left))]
 
 
-def _explained(problem: Problem, found: Sequence[Expression]) -> bool:
+@dataclass
+class _Stage:
+    """A part of a run, with its place in the progress of the whole.
+
+    Args:
+        whole: the run.
+        reached: share of the whole that is done.
+        end: share of the whole that will be done.
+    """
+
+    whole: SearchRun
+    reached: float
+    end: float
+
+    def run(self, budget: Budget, seeds: Sequence[Expression]) -> SearchRun:
+        """The run of this part."""
+        return replace(self.whole, budget=budget, seeds=seeds, progress=self._reporter())
+
+    def _reporter(self) -> Callable[[Progress], None]:
+        start = self.reached
+
+        def report(progress: Progress) -> None:
+            # An engine's own stages may each begin anew; the whole never goes back.
+            done = start + (self.end - start) * progress.fraction
+            self.reached = max(self.reached, done)
+            self.whole.progress(replace(progress, fraction=self.reached))
+
+        return report
+
+
+def _evolved(
+    engine: Engine,
+    problem: Problem,
+    options: SearchOptions,
+    front: Front,
+    stage: _Stage,
+    budget: Budget,
+) -> Sequence[Expression]:
+    """What evolution makes of the front, with the operators that it has."""
+    wide = options.widened()
+    try:
+        options = wide.replace(
+            binary_operators=tuple(op.name for op in wide.binary if has_node(op)),
+            unary_operators=tuple(op.name for op in wide.unary if has_node(op)),
+        )
+    except InputError:
+        return []  # nothing is left, or a limit names an operator that is not
+    seeds = [row.expression for row in reversed(front.candidates[1:])][:SEEDS]
+    if len(problem.names) > EVOLVED_INPUTS:
+        held = {name for row in front for name in row.expression.variables}
+        columns = [i for i, name in enumerate(problem.names) if name in held]
+        if columns:
+            problem, options = problem.select(columns), options.select(columns)
+    return engine.search(problem, options, stage.run(budget, seeds))
+
+
+def _explained(front: Front) -> bool:
     """Whether an equation fits to the last digit that the numbers carry."""
-    losses = (
-        problem.validation.loss(problem.predict(expression, problem.validation))
-        for expression in found
-    )
-    return min(losses, default=1.0) <= problem.loss_floor
+    return front[-1].validation_loss <= front.loss_floor

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ...symbolic.expression import ComplexityRule, Expression
 from ...symbolic.nodes import Call, Constant, Node, Variable
 from ...symbolic.operators import OPERATORS
@@ -12,16 +14,23 @@ from ..engine import SearchRun
 from ..engines.local.engine import varying_inputs
 from ..engines.local.frame import Frame
 from ..engines.local.pool import Pool, grown_sums, strongest_inputs
-from ..engines.local.terms import Term
+from ..engines.local.terms import Array, Term
 from ..engines.quadratic import QuadraticEngine
 from ..options import SearchOptions
 from ..problem import Problem
+from .shared import shared_lines
 
 LEADING = 24
 """Inputs that ramps and steps are made of, the strongest."""
 
 PRODUCTS_OF = 16
 """Inputs that products and squares of any two are made of, the strongest."""
+
+PAIRS = 4
+"""Pairs of inputs whose products explain most of what lines leave, and that are looked at."""
+
+MOST_PAIRED = 2_000
+"""Inputs of which all pairs are compared, for the memory: 2,000 make 32 MB."""
 
 PARTNERS = 4
 """Inputs whose terms may multiply others, the strongest."""
@@ -53,12 +62,15 @@ def sums(
         rule: how they are counted.
         run: of the whole search.
     """
-    lines, order = _lines(Frame(sample, sample.train, None), options)
+    frame = Frame(sample, sample.train, None)
+    lines, order = forward_lines(frame, options)
     leading = order[: options.select_k_features or LEADING]
     if not leading:
         return
     yield from _shortest(sample, leading[0])
     yield from lines
+    if options.select_k_features is None:
+        yield from map(Expression, shared_lines(frame, options.maxsize))
     yield from _additive(*_narrowed(sample, options, leading), rule)
     few, free = _narrowed(sample, options, leading[:PRODUCTS_OF])
     silent = replace(run, progress=lambda _: None)
@@ -95,16 +107,12 @@ def _narrowed(
     sample: Problem, options: SearchOptions, inputs: Sequence[int]
 ) -> tuple[Problem, SearchOptions]:
     """The problem with some of its inputs, and the options for all that can be read."""
-    columns, weights = sorted(inputs), options.complexity_of_variables
-    if not isinstance(weights, int):
-        weights = tuple(weights[i] for i in columns)
-    options = options.widened().replace(
-        niterations=None, select_k_features=None, complexity_of_variables=weights
-    )
-    return sample.select(columns), options
+    columns = sorted(inputs)
+    free = options.widened().replace(niterations=None, select_k_features=None)
+    return sample.select(columns), free.select(columns)
 
 
-def _lines(frame: Frame, options: SearchOptions) -> tuple[list[Expression], list[int]]:
+def forward_lines(frame: Frame, options: SearchOptions) -> tuple[list[Expression], list[int]]:
     """Lines of 1, 2, 3, ... inputs, and the inputs, those that matter most first."""
 
     columns = frame.varying()
@@ -114,8 +122,27 @@ def _lines(frame: Frame, options: SearchOptions) -> tuple[list[Expression], list
     sums = list(grown_sums(pool, [], most))
     pool.add([_bend(frame, i, name) for i, name in columns])
     chosen = [term.inputs[0] for term in sums[-1][: LEADING // 2]] if sums else []
-    order = list(dict.fromkeys([*chosen, *strongest_inputs(pool, len(columns))]))
+    paired = interacting(frame, [i for i, _ in columns], pool.selection.residual.numpy())
+    order = list(dict.fromkeys([*chosen, *paired, *strongest_inputs(pool, len(columns))]))
     return [Expression(frame.equation(terms)) for terms in sums], order
+
+
+def interacting(frame: Frame, columns: Sequence[int], residual: Array) -> list[int]:
+    """Inputs of the products of two that explain most of what lines leave, the best first.
+
+    With columns Z and a residual r, ``Z' diag(r) Z`` holds the product of r with every product
+    of two columns: all pairs cost one matrix product.
+    """
+    table = frame.table[:, columns] - frame.center[columns]
+    scale = np.sqrt(frame.weights @ np.square(table))
+    strongest = np.argsort(-np.abs(residual @ table) / scale)[:MOST_PAIRED]
+    table = table[:, strongest] / scale[strongest]
+    overlap = np.abs(table.T @ (table * (residual * frame.root)[:, None]))
+    # A square is a bend of one input, which is ranked elsewhere; each pair once.
+    pairs = np.triu(overlap, k=1)
+    best = np.argsort(-pairs, axis=None)[:PAIRS]
+    found = np.column_stack(np.unravel_index(best, pairs.shape)).ravel()
+    return [columns[strongest[i]] for i in dict.fromkeys(found.tolist())]
 
 
 def _bend(frame: Frame, position: int, name: str) -> Term:

@@ -81,6 +81,11 @@ _MADE_OF: Mapping[str, str] = MappingProxyType({"cube": "*"})
 """Operators that Operon lacks but writes with another one; simplification finds them again."""
 
 
+def has_node(operator: Operator) -> bool:
+    """Whether Operon has a node of its own for an operator."""
+    return operator.definition is None and operator.name in NODE_TYPES
+
+
 def arities(operators: Iterable[Operator]) -> dict[Any, tuple[int, int]]:
     """The node types that stand for operators: type -> least and most arguments.
 
