@@ -25,6 +25,8 @@ from symtorch.search.floor.sums import forward_lines
 from symtorch.search.judging import Judge
 from symtorch.search.limits import within_limits
 from symtorch.search.quality import is_line
+from symtorch.search.refinement import Refiner
+from symtorch.symbolic.expression import ComplexityRule
 
 
 def floor_of(problem: Problem, seconds: float = 600.0, seed: int = 0, **options):
@@ -232,3 +234,11 @@ def test_inputs_that_count_only_in_a_product_are_among_those_looked_at():
     best = floor_of(Problem.split(X, y)).rows[-1]
     assert best.expression.variables == ("x101", "x150", "x3")
     assert best.validation_loss < 1e-20
+
+
+def test_refinement_takes_equations_whose_constants_have_no_gradient():
+    X = randn(200, 2).double()
+    problem = Problem.split(X, (X[:, 0] > 0.3).double() + X[:, 1])
+    root = Expression.parse("greater(x0, 0.4) + x1", ["x0", "x1"]).root
+    refiner = Refiner(problem, problem.train, ComplexityRule(), {"+", "greater"})
+    assert str(Expression(refiner.polish(root).root)) == "greater(x0, 0.4) + x1"
