@@ -241,4 +241,4 @@ def test_refinement_takes_equations_whose_constants_have_no_gradient():
     problem = Problem.split(X, (X[:, 0] > 0.3).double() + X[:, 1])
     root = Expression.parse("greater(x0, 0.4) + x1", ["x0", "x1"]).root
     refiner = Refiner(problem, problem.train, ComplexityRule(), {"+", "greater"})
-    assert str(Expression(refiner.polish(root).root)) == "greater(x0, 0.4) + x1"
+    assert str(Expression(refiner.fit(root).root)) == "greater(x0, 0.4) + x1"
