@@ -32,6 +32,7 @@ ROOMS = [
     "search/engines/operon",
     "search/engines",
     "search/floor",
+    "jobs",
     "layer/planning",
     "layer/executors",
     "layer",

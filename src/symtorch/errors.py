@@ -57,3 +57,7 @@ class DependenceWarning(UserWarning):
 
 class PoorFitWarning(UserWarning):
     """The chosen equations explain less than half of what an output does."""
+
+
+class InterruptedWarning(UserWarning):
+    """A call was stopped by Ctrl-C or SIGTERM and returned what it had."""

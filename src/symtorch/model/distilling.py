@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -21,7 +21,7 @@ from ..slime.blocks import explain_outputs
 from ..slime.neighbourhood import Locality
 from .front_files import front_paths
 from .results import Distilled
-from .searching import ProgressArgument, distill_outputs
+from .searching import Work, distill_outputs
 from .source import Source, outputs_asked_for
 from .state import Findings, SymbolicState
 
@@ -46,8 +46,7 @@ class Search:
     engine: str = "auto"
     weights: Any = None
     validation_fraction: float = 0.25
-    n_jobs: int = 1
-    progress: ProgressArgument = None
+    work: Work = field(default_factory=Work)
 
 
 def distill(
@@ -87,8 +86,7 @@ def distill(
         oracles=oracles_for(block, recording) if reduction is None else {},
         validation_fraction=search.validation_fraction,
         random_state=source.random_state,
-        n_jobs=search.n_jobs,
-        progress=search.progress,
+        work=search.work,
     )
     found = {dim: Distilled(front, features) for dim, front in fronts.items()}
     return Findings("distilled", recording.layout, found, reduction, paths)

@@ -26,6 +26,7 @@ def front_paths(
 
 
 def write_fronts(paths: Mapping[int, Path], fronts: Mapping[int, Front]) -> None:
-    """Write fronts to their files."""
-    for dim, path in paths.items():
-        write_file(path, fronts[dim].to_json())
+    """Write fronts to their files; after an interrupt some may be missing."""
+    for dim, front in fronts.items():
+        if dim in paths:
+            write_file(paths[dim], front.to_json())

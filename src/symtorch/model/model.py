@@ -25,7 +25,7 @@ from .front_files import write_fronts
 from .prunable import PrunableBlock
 from .published import accepts_published
 from .results import Complexity, Kind
-from .searching import ProgressArgument
+from .searching import ProgressArgument, Resume, Work
 from .source import Source
 from .state import Findings
 from .symbolic_function import SymbolicFunction
@@ -107,6 +107,9 @@ class SymbolicModel(PrunableBlock):
         random_state: int = 0,
         n_jobs: int = 1,
         progress: ProgressArgument = None,
+        stop: Callable[[], bool] = lambda: False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: Resume = "same",
         save_path: str | os.PathLike[str] | None = None,
         reduce: Reduction | None = None,
     ) -> dict[int, Front]:
@@ -134,31 +137,43 @@ class SymbolicModel(PrunableBlock):
             input_of: takes a batch to the model's input, ``lambda batch: batch[0]``.
             random_state: seed of the sample and the search.
             n_jobs: outputs searched side by side; results do not depend on it.
-            progress: True for a bar on stderr, or a callback taking a `Progress`; silent
-                with ``n_jobs`` above 1.
+            progress: True for a bar on stderr, False for none; by default there is one on
+                terminals and in notebooks. Or a callback taking a `Progress`. With ``n_jobs``
+                above 1 it moves as outputs are done.
+            stop: asked as the searches go on; once true they end as with Ctrl-C.
+            checkpoint: folder where fronts are kept as they are found. The same call again goes
+                on from there: finished outputs are read, the others start from their fronts.
+            resume: ``"same"`` refuses a folder of a call with other data or options; ``"seed"``
+                starts this call from its fronts.
             save_path: folder for one JSON file an output, ``<block>.<output>.json``; of signs
                 that no file's name can have, ``%2F`` for ``/``.
             reduce: for wide blocks, the few coordinates to search in. Columns and outputs
                 are then the coordinates ``z0, z1, ...`` and the reduced outputs, everywhere;
                 fronts in other coordinates are dropped.
 
+        Ctrl-C ends the searches, not the call: what was found is adopted and returned, with an
+        `InterruptedWarning`, and fronts that are not finished are marked ``interrupted``. A
+        second Ctrl-C raises.
+
         Returns:
-            A front for each output asked for.
+            A front for each output asked for; after Ctrl-C, for those that have one.
 
         Raises:
             InputError: data, names or options that cannot be used; nothing is changed.
             StateError: the block was not called by ``parent_model``.
+            KeyboardInterrupt: before anything was found, or twice.
         """
         names, weights, seed, options = merge_spellings(
             sr_params, variable_names, weights, random_state
         )
+        work = Work(n_jobs, progress, stop, checkpoint, resume)
         found = distill(
             self._module,
             self.symbolic_state,
             Source(inputs, parent_model, max_samples, input_of, seed),
             dims,
             Variables(names, variable_transforms),
-            Search(options, engine, weights, validation_fraction, n_jobs, progress),
+            Search(options, engine, weights, validation_fraction, work),
             save_path=save_path,
             reduce=reduce,
         )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
-from ..errors import InputError
+from ..errors import InputError, InterruptedWarning
+from ..jobs import Checkpoint, Manifest, Outcome, Reporter, Searches, run_searches
+from ..jobs import ProgressArgument as ProgressArgument
+from ..jobs.checkpoint import Resume as Resume
 from ..lazy import LazyModule
 from ..recording.contexts import gradients
 from ..recording.dims import as_list
 from ..recording.features import Features
 from ..recording.recording import Recording
-from ..search import Engine, Problem, Progress, SearchOptions, register_engine, search
+from ..search import Problem, SearchOptions
 from ..search.front import Front
 from ..search.problem import Oracle
 from ..search.quality import warn_of_poor_fits
@@ -23,7 +28,16 @@ from ..search.registry import SECONDS_PER_OUTPUT, check_honoured, engine_named
 
 joblib = LazyModule("joblib")
 
-ProgressArgument = bool | Callable[[Progress], None] | None
+
+@dataclass(frozen=True)
+class Work:
+    """How searches are run; arguments as for `SymbolicModel.distill`."""
+
+    n_jobs: int = 1
+    progress: ProgressArgument = None
+    stop: Callable[[], bool] = lambda: False
+    checkpoint: str | os.PathLike[str] | None = None
+    resume: Resume = "same"
 
 
 def chosen_outputs(asked: int | Sequence[int] | None, width: int, name: str) -> list[int]:
@@ -55,8 +69,7 @@ def distill_outputs(
     oracles: Mapping[int, Oracle] = {},
     validation_fraction: float = 0.25,
     random_state: int = 0,
-    n_jobs: int = 1,
-    progress: ProgressArgument = None,
+    work: Work | None = None,
 ) -> dict[int, Front]:
     """Search equations for some outputs of a recording.
 
@@ -70,12 +83,15 @@ def distill_outputs(
         oracles: the functions behind outputs, where they can be queried.
         validation_fraction: share of rows held out.
         random_state: seed.
-        n_jobs: searches side by side, in processes; the answers do not depend on it.
-        progress: True for a bar, or a callback.
+        work: how the searches are run; their answers do not depend on it.
+
+    Returns:
+        A front for each output; after an interrupt, for those that have one.
 
     Raises:
         InputError: data or options that cannot be used.
     """
+    work = work or Work()
     guest = engine_named(engine)
     check_honoured(guest, options)
     _check_rows(recording)
@@ -101,33 +117,33 @@ def distill_outputs(
     _check_inputs_vary(problems[0], recording.block_name)
     total = options.timeout_in_seconds or SECONDS_PER_OUTPUT * len(dims)
     # Searches run in ceil(outputs / jobs) rounds, which share the budget evenly.
-    jobs = min(joblib.effective_n_jobs(n_jobs), len(dims))
+    jobs = min(joblib.effective_n_jobs(work.n_jobs), len(dims))
     share = options.replace(timeout_in_seconds=total / -(-len(dims) // jobs))
-    if jobs > 1:
-        found = joblib.Parallel(n_jobs=jobs)(
-            joblib.delayed(_search_elsewhere)(guest, problem, share, random_state)
-            for problem in problems
-        )
-        fronts = dict(zip(dims, found, strict=True))
-        warn_of_poor_fits(fronts, recording.block_name)
-        return fronts
-    with _Reporter(progress, len(dims)) as reporter:
-        fronts = {}
-        for position, (dim, problem) in enumerate(zip(dims, problems, strict=True)):
-            report = reporter.for_output(position, dim)
-            fronts[dim] = _search_one(problem, share, engine, random_state, report)
+    by_output = dict(zip(dims, problems, strict=True))
+    searches = Searches(share, engine, random_state)
+    if work.checkpoint is not None:
+        manifest = Manifest.of(recording.block_name, by_output, share, engine, random_state)
+        kept = Checkpoint.opened(work.checkpoint, manifest, work.resume)
+        searches = replace(searches, checkpoint=kept)
+    with Reporter(work.progress, len(dims), work.stop) as reporter:
+        outcome = run_searches(by_output, searches, reporter, guest, jobs)
+    fronts = dict(outcome.fronts)
+    _warn_of_interruption(recording.block_name, outcome)
     warn_of_poor_fits(fronts, recording.block_name)
     return fronts
 
 
-def _search_one(
-    problem: Problem,
-    options: SearchOptions,
-    engine: str,
-    random_state: int,
-    progress: Callable[[Progress], None] | None,
-) -> Front:
-    return search(problem, options, engine=engine, random_state=random_state, progress=progress)
+def _warn_of_interruption(name: str, outcome: Outcome) -> None:
+    cut = [dim for dim, front in outcome.fronts.items() if front.interrupted]
+    if not cut and not outcome.missing:
+        return
+    missing = f"; outputs {[*outcome.missing]} were not searched" if outcome.missing else ""
+    warnings.warn(
+        f"block '{name}': interrupted; outputs {[*outcome.fronts]} have equations, those of "
+        f"{cut} as far as the search had come{missing}",
+        InterruptedWarning,
+        stacklevel=2,
+    )
 
 
 def _check_rows(recording: Recording) -> None:
@@ -142,12 +158,6 @@ def _check_rows(recording: Recording) -> None:
             f"element is a row and each argument one column, say feature_dim=None"
         )
     raise InputError(message)
-
-
-def _search_elsewhere(guest: Engine, problem: Problem, options: SearchOptions, seed: int) -> Front:
-    # Another process knows only the engines that come with the package.
-    register_engine("here", lambda: guest)
-    return _search_one(problem, options, "here", seed, None)
 
 
 def _row_weights(weights: Any, recording: Recording) -> torch.Tensor | None:
@@ -179,31 +189,3 @@ def _check_inputs_vary(problem: Problem, name: str) -> None:
                 f"block '{name}': every input column is constant in the sample "
                 f"({', '.join(constant)}), so no law can be found; record varied data"
             )
-
-
-class _Reporter:
-    """Turns the progress of one output into that of the whole call."""
-
-    def __init__(self, progress: ProgressArgument, outputs: int) -> None:
-        self._callback = progress if callable(progress) else None
-        self._bar = tqdm(total=100, unit="%", leave=False) if progress is True else None
-        self._outputs = outputs
-
-    def __enter__(self) -> _Reporter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def for_output(self, position: int, dim: int) -> Callable[[Progress], None]:
-        def report(progress: Progress) -> None:
-            fraction = (position + progress.fraction) / self._outputs
-            message = f"output {dim}: {progress.message}"
-            if self._callback is not None:
-                self._callback(Progress(fraction, progress.best_loss, message))
-            if self._bar is not None:
-                self._bar.set_postfix_str(f"{message}, loss {progress.best_loss:.3g}")
-                self._bar.update(int(100 * fraction) - self._bar.n)
-
-        return report

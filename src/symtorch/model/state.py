@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,10 @@ class SymbolicState(nn.Module):
         """Take over what was found; a switched block goes on with the best of it."""
         switch, reduced = self.switch, found.reduction is not None
         self.commit()
+        if switch is not None and switch.kind == found.kind and not reduced:
+            found = replace(
+                found, outputs=_no_worse(found, self.results[found.kind], switch.chosen)
+            )
         before = self.nothing() if reduced else self.results
         after = {**before, found.kind: before[found.kind].updated(found.layout, found.outputs)}
         if switch is not None and (switch.kind == found.kind or reduced):
@@ -220,3 +224,16 @@ class SymbolicState(nn.Module):
         return f"{mode}, " + ", ".join(
             f"{kind} outputs {sorted(self.results[kind].outputs)}" for kind in KINDS
         )
+
+
+def _no_worse(found: Findings, before: Results, chosen: Mapping[int, int]) -> dict[int, Distilled]:
+    """What was found, less fronts cut short that have nothing better than what is in force."""
+    kept = {}
+    for dim, distilled in found.outputs.items():
+        front = distilled.front
+        if front.interrupted and dim in chosen:
+            in_force = before.output(dim).front.select(chosen[dim])
+            if front.get_best().validation_loss >= in_force.validation_loss:
+                continue
+        kept[dim] = distilled
+    return kept

@@ -106,6 +106,8 @@ class SearchRun:
         progress: called from time to time.
         seeds: equations to start from, where the engine can.
         interruption: whether Ctrl-C was pressed.
+        found: handed a function that makes the candidates so far, from time to time, so that
+            they can be kept; it is called only when they are.
     """
 
     random_state: int
@@ -113,6 +115,7 @@ class SearchRun:
     progress: Callable[[Progress], None] = lambda _: None
     seeds: Sequence[Expression] = ()
     interruption: Interruption = field(default_factory=Interruption)
+    found: Callable[[Callable[[], Sequence[Expression]]], None] = lambda _: None
 
     @property
     def interrupted(self) -> bool:

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..errors import InputError, did_you_mean
+from ..errors import InputError
 from ..lazy import LazyModule
 from ..symbolic import latex
 from ..symbolic.expression import Expression
 from ..symbolic.parsing import check_names, define_operator
+from .candidate import Candidate as Candidate
 from .choosing import nearly_best, pysr_best, shortest_description
-from .evidence import ASSUMED, Evidence
 from .quality import footer
 from .saved_front import FORMAT, SavedCandidate, SavedFront
 
@@ -31,61 +31,6 @@ else:
     pd = LazyModule("pandas")
 
 Strategy: TypeAlias = Literal["best", "pysr", "score", "accuracy"]
-
-_COLUMNS = ("complexity", "loss", "equation", "sympy_format", "validation_loss")
-"""What a row of `Front.equations_` says of its own equation."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An equation and how it did.
-
-    >>> row = Candidate(Expression.parse("2*x"), complexity=3, loss=0.01, validation_loss=0.012)
-    >>> row.equation, row["equation"], row["loss"]      # as the rows of PySR's table
-    ('2*x', '2*x', 0.01)
-
-    Args:
-        expression: the equation.
-        complexity: its size under the rule of the search.
-        loss: mean squared error on the rows it was fitted to.
-        validation_loss: the same on rows held out.
-        trained: whether its constants were trained after the losses were measured.
-        evidence: what the rows say about it beside the losses.
-    """
-
-    expression: Expression
-    complexity: int
-    loss: float
-    validation_loss: float
-    trained: bool = False
-    evidence: Evidence = ASSUMED
-
-    def __getitem__(self, column: str) -> Any:
-        """The value in a column of PySR's table.
-
-        Raises:
-            KeyError: there is no such column.
-        """
-        if column == "score":
-            raise KeyError("a score compares an equation with the one before it: front.scores")
-        if column not in _COLUMNS:
-            hint = did_you_mean(str(column), _COLUMNS)
-            raise KeyError(f"no column {column!r}{hint}; there are {', '.join(_COLUMNS)}")
-        return getattr(self, column)
-
-    def keys(self) -> tuple[str, ...]:
-        """The columns, so that ``dict(row)`` is the row of PySR's table."""
-        return _COLUMNS
-
-    @property
-    def equation(self) -> str:
-        """Exact text."""
-        return str(self.expression)
-
-    @property
-    def sympy_format(self) -> sympy.Expr:
-        """SymPy form."""
-        return self.expression.sympy()
 
 
 @dataclass(frozen=True)
@@ -110,6 +55,7 @@ class Front:
         variance: of the output on the held-out rows; None where nobody measured it.
         held_out: how many rows they are.
         line_r2: R2 on held-out rows of a line in all inputs, however long, to compare with.
+        interrupted: whether the search was stopped before its end.
 
     Raises:
         InputError: no candidates, or not sorted; names that cannot be variables, or
@@ -122,6 +68,7 @@ class Front:
     variance: float | None = None
     held_out: int | None = None
     line_r2: float | None = None
+    interrupted: bool = False
 
     @classmethod
     def pareto(
@@ -455,6 +402,7 @@ class Front:
             variance=self.variance,
             held_out=self.held_out,
             line_r2=self.line_r2,
+            interrupted=self.interrupted,
             rows=tuple(
                 SavedCandidate(
                     row.equation,
@@ -499,6 +447,7 @@ class Front:
                 saved.variance,
                 saved.held_out,
                 saved.line_r2,
+                saved.interrupted,
             )
         except (RecursionError, OverflowError) as error:
             raise InputError(f"not a saved front: {error!r}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
@@ -12,7 +13,7 @@ import torch
 from ..errors import EngineUnavailableError, InputError, did_you_mean
 from ..recording.contexts import threads
 from ..symbolic.expression import Expression
-from .engine import FOLLOWED_BY_ALL, Budget, Engine, Progress, SearchRun
+from .engine import FOLLOWED_BY_ALL, Budget, Engine, Interruption, Progress, SearchRun
 from .front import Front
 from .judging import Floor, Judge, mean_of
 from .options import SearchOptions
@@ -33,6 +34,10 @@ SECONDS_PER_OUTPUT = 20.0
 TIDYING = 0.05
 """Time beyond the budget for writing equations in their shortest form: this share of it, and as
 many seconds. SymPy needs some 10 ms for an equation of 30 nodes."""
+
+
+KEPT_EVERY = 2.0
+"""Seconds between two fronts that are handed on for keeping; scoring one takes milliseconds."""
 
 
 def register_engine(name: str, factory: Callable[[], Engine]) -> None:
@@ -93,8 +98,13 @@ def search(
     engine: str = "auto",
     random_state: int = 0,
     progress: Callable[[Progress], None] | None = None,
+    seeds: Front | None = None,
+    keep: Callable[[Front], None] | None = None,
+    interruption: Interruption | None = None,
 ) -> Front:
     """Find equations for a problem.
+
+    Ctrl-C ends the search, not the call: the front so far is returned, marked ``interrupted``.
 
     >>> X = torch.rand(200, 2, dtype=torch.float64) * 4 - 2
     >>> problem = Problem.split(X, 2.5 * X[:, 0] * X[:, 1] - 1)
@@ -109,6 +119,9 @@ def search(
         random_state: seed; a search that ends before its timeout gives the same front
             on every run with the same seed.
         progress: called with a `Progress` from time to time.
+        seeds: a front of the same inputs to start from; none of its equations is lost.
+        keep: called with the front so far, every few seconds.
+        interruption: shared by searches that one Ctrl-C ends together.
 
     Returns:
         The Pareto front of complexity against loss, simplest equation first.
@@ -126,17 +139,25 @@ def search(
     # A constant target has one explanation; engines are spared the division by its spread.
     if _is_constant(problem):
         return judge.weighed(judge.front(judge.scores([mean_of(problem)])))
-    run = SearchRun(random_state, budget, progress or (lambda _: None))
+    run = SearchRun(
+        random_state,
+        budget,
+        progress or (lambda _: None),
+        interruption=interruption or Interruption(),
+    )
+    known = [] if seeds is None else [row.expression for row in seeds]
     candidates: Sequence[Expression] = ()
     with threads(1):
         floor = _floor(judge, run)
         if not run.interrupted:
-            seeds = [row.expression for row in floor.rows[1:]]
-            candidates = guest.search(problem, options, replace(run, seeds=seeds))
+            start = [*known, *(row.expression for row in floor.rows[1:])]
+            found = _kept(judge, floor, known, keep)
+            candidates = guest.search(problem, options, replace(run, seeds=start, found=found))
     # Engines may use all of their time; writing the equations gets a little more.
     late = budget.seconds * (1 + TIDYING) + TIDYING
-    front = judge.front([*judge.scores(candidates), *floor.rows], floor.line_r2)
-    return judge.weighed(judge.tidied(front, keep=floor.rows, stop=lambda: budget.spent() > late))
+    front = judge.front([*judge.scores([*candidates, *known]), *floor.rows], floor.line_r2)
+    front = judge.tidied(front, keep=floor.rows, stop=lambda: budget.spent() > late)
+    return replace(judge.weighed(front), interrupted=run.interrupted)
 
 
 def check_honoured(engine: Engine, options: SearchOptions) -> None:
@@ -151,6 +172,27 @@ def check_honoured(engine: Engine, options: SearchOptions) -> None:
             f"engine '{engine.name}' cannot honour '{name}'; "
             f"engines that can: {', '.join(able) or 'none'}"
         )
+
+
+def _kept(
+    judge: Judge,
+    floor: Floor,
+    known: Sequence[Expression],
+    keep: Callable[[Front], None] | None,
+) -> Callable[[Callable[[], Sequence[Expression]]], None]:
+    """What an engine reports candidates to: they become a front, not too often."""
+    if keep is None:
+        return lambda _: None
+    last = -KEPT_EVERY
+
+    def found(candidates: Callable[[], Sequence[Expression]]) -> None:
+        nonlocal last
+        if time.monotonic() - last >= KEPT_EVERY:
+            rows = [*judge.scores([*candidates(), *known]), *floor.rows]
+            keep(replace(judge.front(rows, floor.line_r2), interrupted=True))
+            last = time.monotonic()
+
+    return found
 
 
 def _floor(judge: Judge, run: SearchRun) -> Floor:

@@ -39,7 +39,8 @@ class SavedFront:
     variance: float | None
     held_out: int | None
     line_r2: float | None
+    interrupted: bool
     rows: tuple[SavedCandidate, ...]
 
 
-FORMAT = Format("symtorch.front", 2, "front", SavedFront)
+FORMAT = Format("symtorch.front", 3, "front", SavedFront)

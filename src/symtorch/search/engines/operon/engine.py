@@ -324,6 +324,7 @@ def _evolve(
                         f"population {number + 1}, generation {generation + 1}",
                     )
                 )
+                run.found(lambda: [*run.seeds, *_raw(archives, problem)])
                 if best < _EXACT:
                     return bests
     return bests

@@ -109,6 +109,11 @@ class SparseEngine:
             expired=lambda: run.budget.fraction() > STAGES_END,
             acceptable=lambda tree: within_limits(expression(tree), options, rule),
         )
+
+        def best_so_far() -> list[Expression]:
+            front = context.archive.front(len(context.holdout))
+            return [expression(candidate.tree) for candidate in front]
+
         with run.until_interrupted(), suppress(OutOfTimeError):
             for stage in stages(context)[: options.niterations]:
                 if context.solved:
@@ -118,14 +123,14 @@ class SparseEngine:
                 best = min(losses, default=math.inf)
                 run.progress(Progress(run.budget.fraction(), best, stage.message))
                 stage.run()
+                run.found(best_so_far)
                 log.debug(
                     "%s: %d candidates, exact %s",
                     stage.message,
                     len(context.tried),
                     context.exact_size,
                 )
-        front = context.archive.front(len(context.holdout))
-        found = [expression(candidate.tree) for candidate in front]
+        found = best_so_far()
         if run.interrupted:
             return found
         with run.until_interrupted():

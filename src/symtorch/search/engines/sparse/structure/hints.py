@@ -263,7 +263,16 @@ class _Session:
         def progress(report: Progress) -> None:
             whole.progress(replace(report, fraction=whole.budget.fraction()))
 
-        part = replace(whole, budget=Budget(max(seconds, 1e-3)), progress=progress, seeds=())
+        def found(candidates: Callable[[], Sequence[Expression]]) -> None:
+            whole.found(lambda: [*self.found, *map(variant.back, candidates())])
+
+        part = replace(
+            whole,
+            budget=Budget(max(seconds, 1e-3)),
+            progress=progress,
+            found=found,
+            seeds=(),
+        )
         return self.explore(variant.problem, variant.options, part)
 
     def _add(self, equation: Expression) -> None:
