@@ -409,7 +409,7 @@ class TestJson:
     @pytest.mark.parametrize(
         ("key", "value", "message"),
         [
-            ("version", 3, "saved front of version 3; this symtorch reads 2"),
+            ("version", 4, "saved front of version 4; this symtorch reads 3"),
             ("version", "1", "saved front of version 1"),
             ("version", None, "saved front of version None"),
             ("variables", "xy", "'variables' must be a list; got 'xy'"),
