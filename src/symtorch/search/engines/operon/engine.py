@@ -298,7 +298,7 @@ def _evolve(
     rule: ComplexityRule,
     run: SearchRun,
 ) -> list[BestOfLength]:
-    """Evolve the populations one after another; an best_of_length for each that was begun."""
+    """Evolve the populations one after another; the best of each length for each that was begun."""
     scaled = _Scaled.of(problem, rows)
     populations = options.populations or POPULATIONS
     generations = options.niterations or GENERATIONS
@@ -324,7 +324,7 @@ def _evolve(
                         f"population {number + 1}, generation {generation + 1}",
                     )
                 )
-                run.found(lambda: [*run.seeds, *_raw(archives, problem)])
+                run.found(lambda: [*run.seeds, *_raw(bests, problem)])
                 if best < _EXACT:
                     return bests
     return bests
