@@ -409,3 +409,122 @@ def test_wrapping_adds_one_entry_to_the_state_dict():
     state = net.state_dict()
     assert set(state) == {*renamed, "0._extra_state"}
     assert all(torch.equal(state[key], value) for key, value in renamed.items())
+
+
+# ---------------------------------------------------------------- loads that are refused
+
+
+@pytest.fixture(scope="module")
+def switched(original):
+    """A block with everything: both kinds of equations, constants in training."""
+    block = copy.deepcopy(original)
+    block.explain(X[0], X, n_synthetic=60, sr_params={"niterations": 2})
+    block.switch_to_symbolic(trainable_constants=True)
+    return block
+
+
+CONSTANTS = "symbolic_state.switch.layers.0.constants"
+
+
+def without(key):
+    return lambda state: {k: v for k, v in state.items() if k != key}
+
+
+def replaced(key, value):
+    return lambda state: {**state, key: value}
+
+
+def reshaped(change):
+    return lambda state: {**state, "_extra_state": change(state["_extra_state"])}
+
+
+REFUSED = {
+    "no document": (without("_extra_state"), True),
+    "no constants": (without(CONSTANTS), False),
+    "constants that are none": (replaced(CONSTANTS, "1.0"), False),
+    "whole constants": (replaced(CONSTANTS, torch.zeros(9, dtype=torch.int64)), False),
+    "sparse constants": (replaced(CONSTANTS, torch.zeros(1).to_sparse()), False),
+    "meta constants": (replaced(CONSTANTS, torch.zeros(1, device="meta")), False),
+    "constants that claim": (replaced(CONSTANTS, torch.zeros(1).expand(10**9)), False),
+    "a tensor too many": (replaced("symbolic_state.switch.more", torch.zeros(1)), False),
+    "a matrix too many": (replaced("symbolic_state.reduction.encoder", torch.zeros(1)), False),
+    "the old place": (replaced("switch.layers.0.constants", torch.zeros(1)), True),
+    "no gain": (without("block.gain"), True),
+    "another gain": (replaced("block.gain", torch.zeros(3)), False),
+    "no tensor for a gain": (replaced("block.gain", "2.0"), False),
+    "a meta gain": (replaced("block.gain", torch.zeros((), device="meta")), False),
+    "an unknown weight": (replaced("block.weight", torch.zeros(3)), True),
+    "two dimensions": (reshaped(lambda t: t[None]), False),
+    "no dimensions": (reshaped(lambda t: t[0]), False),
+    "meta": (reshaped(lambda t: t.to("meta")), False),
+    "sparse": (reshaped(lambda t: t.to_sparse()), False),
+    "stride 0": (reshaped(lambda t: t[:1].expand(2 * 10**8)), False),
+    "cut off": (reshaped(lambda t: t[: len(t) // 2]), False),
+    "none": (reshaped(lambda t: None), False),
+}
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize(("change", "only_strict"), REFUSED.values(), ids=REFUSED)
+def test_a_refused_load_leaves_a_block_as_it_was(
+    original, switched, change, only_strict, nested, strict
+):
+    if only_strict and not strict:
+        return
+    other = copy.deepcopy(original)
+    with torch.no_grad():
+        other.block.gain.fill_(7.0)
+    other.switch_to_symbolic(3, dims=1)
+    before = {key: value.clone() for key, value in other.state_dict().items()}
+    flags = [p.requires_grad for p in other.parameters()]
+    expected, fronts = other(X), other.fronts
+    state = change(switched.state_dict())
+    model = other
+    if nested:
+        model = nn.ModuleDict({"part": other})
+        state = {f"part.{key}": value for key, value in state.items()}
+    with pytest.raises(RuntimeError, match="in loading state_dict"):
+        model.load_state_dict(state, strict=strict)
+    after = other.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+    assert [p.requires_grad for p in other.parameters()] == flags
+    assert other.fronts == fronts
+    assert torch.equal(other(X), expected)
+    model.load_state_dict(
+        {f"part.{k}" if nested else k: v for k, v in switched.state_dict().items()}
+    )
+    assert torch.equal(other(X), switched(X))
+
+
+def test_keys_that_were_withheld_are_not_reported_as_missing(switched):
+    fresh = SymbolicModel(Law(), "law")
+    state = {**switched.state_dict(), "_extra_state": None}
+    with pytest.raises(RuntimeError) as caught:
+        fresh.load_state_dict(state)
+    assert "Missing" not in str(caught.value)
+    assert "Unexpected" not in str(caught.value)
+    assert "block 'law': expected text as a tensor of bytes" in str(caught.value)
+
+
+def test_without_strictness_a_bare_block_may_be_loaded(switched):
+    again = copy.deepcopy(switched)
+    state = {"block.gain": torch.tensor(5.0), CONSTANTS: torch.zeros(1)}
+    found = again.load_state_dict(state, strict=False)
+    assert found.unexpected_keys == [CONSTANTS]
+    assert float(again.block.gain) == 5
+    assert again.fronts == switched.fronts
+    assert torch.equal(again(X), switched(X))
+
+
+def test_loading_while_switched(switched, original):
+    for state in (original.state_dict(), switched.state_dict(), original.state_dict()):
+        again = copy.deepcopy(switched)
+        again.load_state_dict(state)
+        assert again.is_symbolic == any("switch" in key for key in state)
+
+
+def test_saving_is_stable(switched):
+    again = by_state_dict(switched)
+    assert torch.equal(again.state_dict()["_extra_state"], switched.state_dict()["_extra_state"])

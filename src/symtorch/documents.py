@@ -12,7 +12,7 @@ import json
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import torch
@@ -117,9 +117,13 @@ class Format(Generic[T]):
     what: str
     kind: type[T]
 
+    def document(self, saved: T) -> dict[str, Any]:
+        """As a dict that begins with format and version."""
+        return {"format": self.name, "version": self.version, **encode(saved)}
+
     def write(self, saved: T) -> str:
         """As JSON text."""
-        return json.dumps({"format": self.name, "version": self.version, **encode(saved)})
+        return json.dumps(self.document(saved))
 
     def read(self, text: str) -> T:
         """What a text holds.
@@ -158,8 +162,18 @@ class Format(Generic[T]):
 
 
 def encode(saved: Any) -> dict[str, Any]:
-    """A saved dataclass as what JSON can hold."""
-    return asdict(saved)
+    """A saved dataclass as what JSON can hold; tensors stay what they are."""
+    return {field.name: _encoded(getattr(saved, field.name)) for field in fields(saved)}
+
+
+def _encoded(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return encode(value)
+    if isinstance(value, tuple | list):
+        return [_encoded(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _encoded(item) for key, item in value.items()}
+    return value
 
 
 def decode(kind: type[T], data: Any, where: str = "") -> T:
@@ -211,18 +225,18 @@ def _dataclass(kind: type[Any], value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise _unexpected(where, "an object", value)
     hints = get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    unknown = [key for key in value if key not in fields]
+    declared = {field.name: field for field in fields(kind)}
+    unknown = [key for key in value if key not in declared]
     missing = [
         name
-        for name, field in fields.items()
+        for name, field in declared.items()
         if name not in value
         and field.default is dataclasses.MISSING
         and field.default_factory is dataclasses.MISSING
     ]
     if unknown or missing:
         raise InputError(
-            f"{where or 'it'} must have {[*fields]}"
+            f"{where or 'it'} must have {[*declared]}"
             + (f"; {missing} are missing" if missing else "")
             + (f"; {[key[:40] for key in unknown[:10]]} are unknown" if unknown else "")
         )

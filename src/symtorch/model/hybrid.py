@@ -10,6 +10,7 @@ from torch import nn
 
 from ..documents import check_tensor
 from ..errors import InputError, SymTorchError
+from .loading import Parts
 from .model import SymbolicModel
 from .saving import SavedBlock, is_saved_block, read_block
 from .surgery import replace_modules
@@ -59,7 +60,10 @@ def load_hybrid(model: nn.Module, state_dict: Mapping[str, Any], *, prefix: str 
             if wrapper is not None:
                 wrappers.append(wrapper)
                 hybrid = hybrid if name else wrapper
+        # All of it is checked before the first number is written anywhere.
         _check_keys(hybrid, entries, documents)
+        for name, document in documents.items():
+            _check_block(hybrid.get_submodule(name), document, entries, name)
         hybrid.load_state_dict(entries, strict=False)
     except (SymTorchError, RuntimeError) as error:
         for wrapper in reversed(wrappers):
@@ -98,6 +102,18 @@ def _wrap_at(model: nn.Module, name: str, saved: SavedBlock) -> SymbolicModel | 
     )
     replace_modules(model, {id(block): wrapper})
     return wrapper
+
+
+def _check_block(wrapper: nn.Module, document: Any, entries: Mapping[str, Any], name: str) -> None:
+    """What a wrapper will read itself.
+
+    Raises:
+        InputError: it would refuse it.
+    """
+    assert isinstance(wrapper, SymbolicModel)
+    own = f"{name}.symbolic_state." if name else "symbolic_state."
+    tensors = {key[len(own) :]: value for key, value in entries.items() if key.startswith(own)}
+    Parts.built(document, tensors, wrapper._module, name or wrapper.block_name)
 
 
 def _check_keys(model: nn.Module, entries: Mapping[str, Any], documents: Iterable[str]) -> None:

@@ -11,8 +11,10 @@ can only fail later, inside the block, is undone by `Loading.finish`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import torch
@@ -126,7 +128,7 @@ class Loading:
         unexpected: list[str],
     ) -> None:
         self._state, self._block, self._prefix = state, block, prefix
-        self._strict = strict
+        self._strict = _asked_for(strict)
         self._errors, self._missing, self._unexpected = errors, missing, unexpected
         self._withheld: set[str] = set()
         self._before: Parts | None = None
@@ -162,6 +164,9 @@ class Loading:
             for key in [f"{own}{name}" for name in tensors]:
                 self._unexpected.append(key)
                 del entries[key]
+        if self._strict and self._foreign(entries):
+            self._withhold(entries)
+            return False
         self._before = Parts.of(self._state)
         self._trouble = self._count()
         if not _fits(self._block, _below(f"{self._prefix}block.", entries)):
@@ -189,14 +194,17 @@ class Loading:
         keys = len(self._missing) + len(self._unexpected)
         return len(self._errors) + (keys if self._strict else 0)
 
+    def _foreign(self, entries: Mapping[str, Any]) -> list[str]:
+        """The keys below this wrapper that no part of it has use for."""
+        parts = ("_extra_state", "block.", "symbolic_state.")
+        ours = tuple(f"{self._prefix}{part}" for part in parts)
+        return [k for k in entries if k.startswith(self._prefix) and not k.startswith(ours)]
+
     def _withhold(self, entries: dict[str, Any]) -> None:
-        ours = tuple(
-            f"{self._prefix}{part}" for part in ("_extra_state", "block.", "symbolic_state.")
-        )
+        self._unexpected += self._foreign(entries)
         self._withheld = {key for key in entries if key.startswith(self._prefix)}
         for key in self._withheld:
             del entries[key]
-        self._unexpected += sorted(key for key in self._withheld if not key.startswith(ours))
 
 
 def finish_loading(model: nn.Module, _: object) -> None:
@@ -206,6 +214,20 @@ def finish_loading(model: nn.Module, _: object) -> None:
     loading, state.loading = state.loading, None
     if isinstance(loading, Loading):
         loading.finish()
+
+
+def _asked_for(strict: bool) -> bool:
+    """Whether the user asked for a strict load.
+
+    torch says "strict" to every module and forgives missing keys at the end, when all is
+    loaded. Whether a missing key means to go back is only known by its own call further up.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is nn.Module.load_state_dict.__code__:
+            return bool(frame.f_locals.get("strict", strict))
+        frame = frame.f_back
+    return strict
 
 
 def _below(prefix: str, entries: Mapping[str, Any]) -> dict[str, Any]:

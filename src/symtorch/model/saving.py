@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -154,23 +153,9 @@ def chosen_of(saved: SavedSwitch, results: Mapping[Kind, Results]) -> dict[int, 
     return chosen
 
 
-def layout_to_data(layout: Layout) -> Any:
-    """A layout as parsed JSON."""
-    return json.loads(layout.to_json())
-
-
-def layout_from_data(data: Any) -> Layout:
-    """The inverse of `layout_to_data`.
-
-    Raises:
-        InputError: no layout.
-    """
-    return Layout.from_json(json.dumps(data))
-
-
 def _saved_results(found: Results) -> SavedResults:
     return SavedResults(
-        None if found.layout is None else layout_to_data(found.layout),
+        None if found.layout is None else found.layout.to_saved(),
         {
             str(dim): SavedOutput(output.front.to_saved(), output.features.to_saved())
             for dim, output in found.outputs.items()
@@ -179,7 +164,7 @@ def _saved_results(found: Results) -> SavedResults:
 
 
 def _read_results(saved: SavedResults, block_name: str, kind: Kind) -> Results:
-    layout = None if saved.layout is None else layout_from_data(saved.layout)
+    layout = None if saved.layout is None else Layout.from_saved(saved.layout)
     outputs = {}
     for key, entry in saved.outputs.items():
         if not is_number(key) or layout is None or int(key) >= layout.output.width:

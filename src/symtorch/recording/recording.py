@@ -5,16 +5,16 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import torch
 
+from ..documents import Format, check_tensor
 from ..errors import InputError
+from ..files import write_file
 from ..symbolic.parsing import check_names
 from .adapters.layout import Layout
 from .adapters.output import DTYPES
-
-_FORMAT = "symtorch.recording.1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,24 +71,19 @@ class Recording:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to a file that `torch.load(weights_only=True)` reads."""
-        # Through memory, so that a full disk or an interrupt leaves no half file behind
-        # under the name of a good one.
         buffer = io.BytesIO()
-        torch.save(
-            {
-                "format": _FORMAT,
-                "inputs": self.inputs,
-                "outputs": self.outputs,
-                "block_name": self.block_name,
-                "layout": self.layout.to_json(),
-                "row_index": self.row_index,
-                "rows_seen": self.rows_seen,
-                "dtype": str(self.dtype).removeprefix("torch."),
-                "column_names": list(self.column_names),
-            },
-            buffer,
+        saved = SavedRecording(
+            inputs=self.inputs.contiguous(),
+            outputs=self.outputs.contiguous(),
+            block_name=self.block_name,
+            layout=self.layout.to_saved(),
+            row_index=self.row_index.contiguous(),
+            rows_seen=self.rows_seen,
+            dtype=str(self.dtype).removeprefix("torch."),
+            column_names=self.column_names,
         )
-        Path(path).write_bytes(buffer.getvalue())
+        torch.save(_FORMAT.document(saved), buffer)
+        write_file(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Recording:
@@ -99,38 +94,55 @@ class Recording:
         """
         try:
             data = torch.load(path, weights_only=True, map_location="cpu")
-            if data["format"] != _FORMAT:
-                raise InputError(f"{path}: format {data['format']!r}, expected {_FORMAT!r}")
-            inputs, outputs, index = data["inputs"], data["outputs"], data["row_index"]
-            layout = Layout.from_json(data["layout"])
-            recording = cls(
-                inputs,
-                outputs,
-                str(data["block_name"]),
-                layout,
-                index,
-                int(data["rows_seen"]),
-                DTYPES[data["dtype"]],
-                check_names(data["column_names"]) if data["column_names"] else (),
-            )
-        except InputError:
-            raise
         except FileNotFoundError:
             raise
         except Exception as error:  # unpickling raises anything; all of it means the same
             raise InputError(f"{path} is not a saved recording: {error}") from None
-        if not all(isinstance(table, torch.Tensor) for table in (inputs, outputs, index)):
-            raise InputError(f"{path} is not a saved recording: its tables are no tensors")
-        expected = (len(index), layout.inputs.count), (len(index), layout.output.width)
-        if (tuple(inputs.shape), tuple(outputs.shape)) != expected:
-            raise InputError(
-                f"{path}: tables {[*inputs.shape]}, {[*outputs.shape]} do not fit the layout"
-            )
-        if len(recording.column_names) not in (0, layout.inputs.count):
-            raise InputError(f"{path}: {len(recording.column_names)} names for its columns")
+        try:
+            return cls._read(_FORMAT.check(data))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+    @classmethod
+    def _read(cls, saved: SavedRecording) -> Recording:
+        layout = Layout.from_saved(saved.layout)
+        rows = len(check_tensor(saved.row_index, "its row numbers", dims=1))
+        check_tensor(saved.inputs, "its inputs", (rows, layout.inputs.count), floating=True)
+        check_tensor(saved.outputs, "its outputs", (rows, layout.output.width), floating=True)
+        index, seen = saved.row_index, saved.rows_seen
         numbered = index.dtype == torch.int64 and (
-            not len(index) or 0 <= int(index.min()) <= int(index.max()) < recording.rows_seen
+            not rows or 0 <= int(index.min()) <= int(index.max()) < seen
         )
         if not numbered:
-            raise InputError(f"{path}: its row numbers are not those of {recording.rows_seen} rows")
-        return recording
+            raise InputError(f"its row numbers are not those of {seen} rows")
+        if saved.dtype not in DTYPES:
+            raise InputError(f"its dtype is none: '{saved.dtype[:40]}'")
+        if len(saved.column_names) not in (0, layout.inputs.count):
+            raise InputError(f"{len(saved.column_names)} names for its columns")
+        return cls(
+            saved.inputs,
+            saved.outputs,
+            saved.block_name,
+            layout,
+            index,
+            seen,
+            DTYPES[saved.dtype],
+            check_names(saved.column_names) if saved.column_names else (),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SavedRecording:
+    """A `Recording` in a document, which here holds tensors too."""
+
+    inputs: torch.Tensor
+    outputs: torch.Tensor
+    block_name: str
+    layout: Any
+    row_index: torch.Tensor
+    rows_seen: int
+    dtype: str
+    column_names: tuple[str, ...] = ()
+
+
+_FORMAT = Format("symtorch.recording", 2, "recording", SavedRecording)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -208,7 +207,7 @@ class Coordinates(nn.Module):
 
     def to_saved(self) -> SavedReduction:
         """Sizes and layout; the matrices are tensors of a state dict."""
-        return SavedReduction(self.shape, json.loads(self.layout.to_json()), self.method)
+        return SavedReduction(self.shape, self.layout.to_saved(), self.method)
 
     @classmethod
     def from_saved(
@@ -230,7 +229,7 @@ class Coordinates(nn.Module):
             InputError: sizes that do not fit the layout; matrices that are missing or have
                 not the sizes that the document claims.
         """
-        shape, layout = saved.shape, Layout.from_json(json.dumps(saved.layout))
+        shape, layout = saved.shape, Layout.from_saved(saved.layout)
         if (layout.inputs.count, layout.output.width) != (shape.width, shape.target):
             raise InputError(f"the saved reduction does not fit its layout: {shape}")
         sizes = shape.sizes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Search, print the fronts, write what was asked for."""
+    from symtorch.files import file_name, write_file
+
     table = read_table(arguments.data, header=not arguments.no_header)
     problems = _problems(table, arguments)
     options = _options(arguments, len(problems))
+    files: dict[str, Path] = {}
     if arguments.save is not None:
+        files = {target: arguments.save / file_name(target, ".json") for target in problems}
         arguments.save.mkdir(parents=True, exist_ok=True)
     interrupts = _Interrupts()
     with Progress(len(problems), shown=not arguments.quiet) as progress:
@@ -32,9 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     if interrupts.seen:
         print("symtorch: interrupted; this is what was found so far", file=sys.stderr)
     print_fronts(fronts, arguments)
-    if arguments.save is not None:
-        for target, front in fronts.items():
-            (arguments.save / f"{target}.json").write_text(front.to_json(), "utf-8")
+    for target in files.keys() & fronts.keys():
+        write_file(files[target], fronts[target].to_json())
     return INTERRUPTED if interrupts.seen else 0
 
 

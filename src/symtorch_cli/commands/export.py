@@ -16,6 +16,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the chosen equation of each front, in their order."""
     from symtorch import export
     from symtorch.errors import InputError
+    from symtorch.files import write_file
 
     found = read_saved(arguments.file, arguments.block)
     fronts = dict(enumerate(found.values()))
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         sys.stdout.write(text)
     else:
-        arguments.output.write_text(text, "utf-8")
+        write_file(arguments.output, text)
     return 0
 
 

@@ -7,7 +7,6 @@ the same one, so what was distilled is what is replaced.
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -111,21 +110,20 @@ class Layout:
         output = call_named(block, signature, named)
         return self.read_output(output, Rows(table, torch.Size([len(table)])), name)
 
-    def to_json(self) -> str:
-        """As JSON text."""
-        return json.dumps({"inputs": save_inputs(self.inputs), "output": self.output.to_json()})
+    def to_saved(self) -> dict[str, Any]:
+        """As a document can hold it. Its fields are for the adapter of its inputs to know."""
+        return {"inputs": save_inputs(self.inputs), "output": self.output.to_json()}
 
     @classmethod
-    def from_json(cls, text: str) -> Layout:
-        """Read what `to_json` wrote.
+    def from_saved(cls, saved: Any) -> Layout:
+        """The inverse of `to_saved`.
 
         Raises:
-            InputError: not such a text.
+            InputError: it did not write this.
         """
         try:
-            data = json.loads(text)
-            return cls(load_inputs(data["inputs"]), OutputLayout.from_json(data["output"]))
+            return cls(load_inputs(saved["inputs"]), OutputLayout.from_json(saved["output"]))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
-                f"not a saved layout: {str(error)[:200]!r} in {str(text)[:200]}"
+                f"not a saved layout: {str(error)[:200]!r} in {str(saved)[:200]}"
             ) from None
