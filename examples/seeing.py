@@ -1,16 +1,21 @@
-"""The figures of docs/seeing.md: a network, its front, its equation, its terms."""
+"""The pictures of docs/seeing.md: a network's front, its equation, its terms, and the report."""
 
 from __future__ import annotations
 
 import argparse
+import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from symtorch import SymbolicModel
+from symtorch import Recording, SymbolicModel, report
 
 STEPS = 1_000
+WIDTH, HEIGHT = 1400, 1500
+"""Pixels of the report that are pictured."""
 
 
 def trained_block(x: torch.Tensor) -> SymbolicModel:
@@ -27,10 +32,36 @@ def trained_block(x: torch.Tensor) -> SymbolicModel:
     return block
 
 
+def picture_report(block: SymbolicModel, recording: Recording, path: Path) -> None:
+    """The report as a picture, where Chromium is installed."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        print(f"no chromium, so {path} stays as it is")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder, "report.html")
+        report(
+            block,
+            page,
+            data=recording,
+            title="What the network learned",
+            settings={"engine": "sparse", "niterations": 6, "maxsize": 22, "random_state": 0},
+        )
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                 "--disable-background-networking", "--disable-component-update",
+                 "--disable-sync", "--hide-scrollbars"]  # fmt: skip
+        subprocess.run(
+            [chromium, *flags, f"--window-size={WIDTH},{HEIGHT}", f"--screenshot={path}",
+             page.as_uri()],
+            check=True,
+            capture_output=True,
+        )  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where the pictures are written")
-    folder = parser.parse_args().folder
+    folder = parser.parse_args().folder.resolve()
     torch.manual_seed(0)
     x = torch.rand(2_000, 3) * 6 - 3
     block = trained_block(x)
@@ -42,6 +73,7 @@ def main() -> None:
     }
     for name, figure in figures.items():
         figure.savefig(folder / f"seeing_{name}.png", dpi=100)
+    picture_report(block, recording, folder / "seeing_report.png")
 
 
 if __name__ == "__main__":

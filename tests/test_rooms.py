@@ -50,6 +50,7 @@ ROOMS = [
     "analysis",
     "show",
     "show/plots",
+    "show/report",
 ]
 """From the ground up: a file imports from its own room and from those before it."""
 

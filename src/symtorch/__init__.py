@@ -24,6 +24,7 @@ from .search import Problem as Problem
 from .search import SearchOptions as SearchOptions
 from .search import available_engines as available_engines
 from .search import register_engine as register_engine
+from .show.report import report as report
 from .slime import Explanation as Explanation
 from .slime import explain as explain
 from .symbolic import ComplexityRule as ComplexityRule

@@ -1,4 +1,4 @@
-"""The command line: ``symtorch distill``, ``show``, ``export``, ``engines``, ``demo``.
+"""The command line: ``symtorch distill``, ``show``, ``report``, ``export``, ``engines``, ``demo``.
 
 A package beside `symtorch`, for importing anything inside that one imports torch, and
 ``symtorch --help`` should not take two seconds. Files here import argparse and each other

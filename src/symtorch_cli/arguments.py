@@ -19,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_distill(commands)
     _add_show(commands)
+    _add_report(commands)
     _add_export(commands)
     commands.add_parser(
         "engines", help="list the search engines, and why one is missing", epilog=EPILOG
@@ -26,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo", help="train a small network, distill it and swap it", epilog=EPILOG
     )
+    demo.add_argument("--report", type=Path, metavar="HTML", help="also write a report")
     demo.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     return top
 
@@ -72,6 +74,7 @@ def _add_distill(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     _add_search(command.add_argument_group("the search"))
     _add_output(command)
+    command.add_argument("--report", type=Path, metavar="HTML", help="also write a report")
     command.add_argument(
         "--save", type=Path, metavar="DIR", help="also write TARGET.json for each target"
     )
@@ -111,6 +114,17 @@ def _add_show(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     _add_file(command)
     _add_output(command)
+
+
+def _add_report(commands: Commands[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "report",
+        help="write saved equations as one HTML file",
+        description="Write saved equations as one HTML file that opens without a network.",
+    )
+    _add_file(command)
+    command.add_argument("html", type=Path, help="file to write")
+    command.add_argument("--title", help="of the page; default: the name of the file")
 
 
 def _add_export(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,3 +80,21 @@ def _slice(comparison: Comparison, column: int, middle: Array) -> Slice:
         comparison.equation(rows),
         None if block is None else block(rows),
     )
+
+
+def common_limits(along: Sequence[Slice]) -> tuple[float, float]:
+    """One range for the values of all slices, so that they tell which input matters.
+
+    It is that of the curves inside the recorded range: a pole outside would flatten the rest.
+    """
+    edges: list[float] = []
+    for one in along:
+        for curve in (one.equation, one.block):
+            if curve is not None and len(inside := curve[one.inside & np.isfinite(curve)]):
+                # Not the extremes, for there may be a pole inside as well.
+                edges += map(float, np.percentile(inside, [3, 97]))
+    if not edges:
+        return -1.0, 1.0
+    low, high = min(edges), max(edges)
+    room = 0.3 * (high - low) or max(abs(low), 1.0)
+    return low - room, high + room

@@ -28,7 +28,8 @@ class Term:
     @property
     def spread(self) -> float:
         """Standard deviation over the rows: 0 for a constant."""
-        return float(np.std(self.values))
+        # What numpy makes of equal numbers is rounding, not 0.
+        return float(np.std(self.values)) if np.ptp(self.values) > 0 else 0.0
 
 
 def terms(comparison: Comparison) -> list[Term]:

@@ -120,6 +120,30 @@ def numpy_source(
     return "\n".join(lines)
 
 
+def numpy_function(expression: Expression, variables: Sequence[str], name: str = "equation") -> str:
+    """A function of one column each, ``name(u, v)``.
+
+    >>> print(numpy_function(Expression.parse("2*u + sin(v)"), ["u", "v"]))
+    from numpy import sin
+    <BLANKLINE>
+    <BLANKLINE>
+    def equation(u, v):
+        return 2*u + sin(v)
+    <BLANKLINE>
+
+    Raises:
+        InputError: a name that cannot be the function's.
+    """
+    if not name.isidentifier() or name == "np":
+        raise InputError(f"'{name}' cannot be the name of the function in Python")
+    imports, definitions = _needed([expression], name)
+    if any("np." in line for line in definitions):
+        imports.insert(0, "import numpy as np")
+    head = [*imports, *definitions]
+    function = [f"def {name}({', '.join(variables)}):", f"    return {expression}", ""]
+    return "\n".join([*head, "", "", *function] if head else function)
+
+
 def _needed(expressions: Sequence[Expression], name: str) -> tuple[list[str], list[str]]:
     """Imports, and definitions of the operators that there is nothing to import for."""
     imports: list[str] = []

@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, distill, swap, compare, swap back."""
     import torch
 
-    from symtorch import Expression, SymbolicModel
+    from symtorch import Expression, SymbolicModel, report
 
     torch.manual_seed(arguments.seed)
     x = torch.rand(ROWS, INPUTS) * 6 - 3
@@ -28,9 +28,14 @@ def run(arguments: argparse.Namespace) -> int:
     net = _trained_network(x, y + 0.05 * y.std() * torch.randn_like(y))
     print("distilling it ...", file=sys.stderr)
     block = SymbolicModel(net, block_name="network")
-    block.distill(x, sr_params={"niterations": 8, "maxsize": 15}, random_state=arguments.seed)
+    # Bounded by work, with time enough also on a busy machine: the same on every run.
+    params = {"niterations": 8, "maxsize": 15, "timeout_in_seconds": 300}
+    block.distill(x, engine="sparse", sr_params=params, random_state=arguments.seed)
     print(f"The equations that were found in the network, trained on {LAW} with 5 % noise:\n")
     print(block.front(0))
+    if arguments.report is not None:
+        settings = {"seed": arguments.seed, "trained on": LAW}
+        report(block, arguments.report, data=block.record(x), settings=settings)
 
     fresh = torch.rand(5_000, INPUTS) * 6 - 3
     with torch.no_grad():

@@ -39,7 +39,28 @@ def run(arguments: argparse.Namespace) -> int:
     print_fronts(fronts, arguments)
     for target in files.keys() & fronts.keys():
         write_file(files[target], fronts[target].to_json())
+    if arguments.report is not None:
+        _write_report(fronts, problems, arguments)
     return INTERRUPTED if interrupts.seen else 0
+
+
+def _write_report(
+    fronts: dict[str, Front], problems: dict[str, Problem], arguments: argparse.Namespace
+) -> None:
+    from symtorch import report
+
+    asked = {
+        name.replace("_", " "): value
+        for name, value in vars(arguments).items()
+        if value not in (None, False) and name not in ("command", "report", "save", "quiet")
+    }
+    report(
+        fronts,
+        arguments.report,
+        data=problems,
+        title=f"Equations for {', '.join(fronts)}",
+        settings=asked,
+    )
 
 
 def _problems(table: pd.DataFrame, arguments: argparse.Namespace) -> dict[str, Problem]:

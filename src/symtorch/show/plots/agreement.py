@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..comparison import Comparison
-from ..slices import Slice, slices
+from ..slices import Slice, common_limits, slices
 from .style import BLOCK, BLOCK_LINE, EQUATION, MUTED, SMALL, new_figure, plain, quiet, thinned
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def plot_agreement(comparison: Comparison, inputs: int = 6) -> Figure:
     for unused in axes[panels:]:
         unused.set_visible(False)
     note = _parity_and_residuals(axes[0], axes[1], comparison)
-    limits = _limits(along)
+    limits = common_limits(along)
     for panel, one in zip(axes[2:], along, strict=False):
         _along(panel, one, comparison.target)
         panel.set_ylim(*limits)
@@ -102,21 +101,3 @@ def _along(panel: Axes, one: Slice, target: str) -> None:
     panel.set_xlim(one.at[0], one.at[-1])
     panel.set_xlabel(one.name, parse_math=False)
     quiet(panel)
-
-
-def _limits(along: Sequence[Slice]) -> tuple[float, float]:
-    """One range for all slices, so that they tell which input matters.
-
-    It is that of the curves inside the recorded range: a pole outside would flatten the rest.
-    """
-    edges: list[float] = []
-    for one in along:
-        for curve in (one.equation, one.block):
-            if curve is not None and len(inside := curve[one.inside & np.isfinite(curve)]):
-                # Not the extremes, for there may be a pole inside as well.
-                edges += map(float, np.percentile(inside, [3, 97]))
-    if not edges:
-        return -1.0, 1.0
-    low, high = min(edges), max(edges)
-    room = 0.3 * (high - low) or max(abs(low), 1.0)
-    return low - room, high + room

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ...search.front import Candidate, Front
-from ..comparison import Array
+from ..losses import drawable_losses
 from .style import BLOCK, EQUATION, MUTED, SMALL, new_figure, plain, quiet
 
 if TYPE_CHECKING:
@@ -35,8 +33,7 @@ def plot_front(front: Front, ax: Axes | None = None, *, digits: int = 3) -> Figu
     if ax is None:
         ax = new_figure(9.0, 3.6).subplots()
     best = front.get_best()
-    losses = np.array([[row.loss, row.validation_loss] for row in front])
-    train, held_out = _drawable(losses, front.loss_floor).T
+    train, held_out = drawable_losses(front).T
     ax.plot(front.complexities, train, "-", color=MUTED, linewidth=1, zorder=1)
     ax.plot(front.complexities, train, "o", color=BLOCK, fillstyle="none", label="fitted rows")
     ax.plot(front.complexities, held_out, "s", color=EQUATION, markersize=4, label="held out")
@@ -55,14 +52,6 @@ def plot_front(front: Front, ax: Axes | None = None, *, digits: int = 3) -> Figu
     quiet(ax)
     _list_equations(ax, front, best, digits)
     return ax.get_figure(root=True)  # type: ignore[return-value]
-
-
-def _drawable(losses: Array, floor: float) -> Array:
-    """Losses on a scale that has no 0: what is below rounding is drawn where rounding begins."""
-    least = losses[losses > 0].min(initial=np.inf)
-    bottom = max(floor, least / 10 if np.isfinite(least) else 1e-16)
-    drawable: Array = np.maximum(losses, bottom)
-    return drawable
 
 
 def _list_equations(ax: Axes, front: Front, best: Candidate, digits: int) -> None:
