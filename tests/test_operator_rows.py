@@ -16,6 +16,7 @@ from symtorch.export import to_c, to_numpy
 from symtorch.layer.planning.graph import kernel_of
 from symtorch.symbolic import operators
 from symtorch.symbolic.nodes import Call, Variable
+from symtorch.symbolic.numpy_source import numpy_source
 from symtorch.symbolic.operators import OPERATORS, Operator, SympyFunction, operator_named
 from symtorch.symbolic.pullbacks import factor
 
@@ -97,6 +98,7 @@ MADE_UP = Operator(
     "lgamma(a)",
     head="loggamma",
     pullback=factor(lambda x, y: torch.digamma(x)),
+    python="special.gammaln(x)",
     domain=((0.0, np.inf),),
 )
 WITHOUT_NAMESAKE = Operator(
@@ -106,6 +108,7 @@ WITHOUT_NAMESAKE = Operator(
     lambda x, y: x * np.exp(-y * y),
     lambda x, y: x * sympy.exp(-(y**2)),
     "a*exp(-b*b)",
+    python="x*np.exp(-y*y)",
     domain=((-np.inf, np.inf),) * 2,
 )
 
@@ -141,6 +144,9 @@ def test_a_row_is_all_that_a_new_operator_takes(tmp_path):
     assert str(shorter) == "2*lgamma(x)"
     torch.testing.assert_close(equation.simplify()(columns), wanted)
     assert "lgamma(x[0])" in to_c(layer)
+    python = {}
+    exec(numpy_source([equation], ["x", "y", "z"], "law"), python)  # the test's own text
+    np.testing.assert_allclose(python["law"](table.numpy())[:, 0], wanted)
     if shutil.which("gcc") is not None:
         function = compiled(to_c(layer, name="law"), tmp_path).law
         np.testing.assert_allclose(called(function, table.numpy(), 12)[:, 0], wanted)

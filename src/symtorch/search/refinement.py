@@ -101,7 +101,7 @@ class Refiner:
         that only cancel each other fall together.
         """
         try:
-            terms = sympy.expand_mul(sympy_bridge.to_sympy(root))
+            terms = sympy.expand_mul(sympy_bridge.sympy_form(root))
             flat = sympy_bridge.from_sympy(terms, self.operators)
         except InputError:
             return root

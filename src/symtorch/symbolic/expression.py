@@ -140,7 +140,7 @@ class Expression:
 
     def sympy(self) -> sympy.Expr:
         """The SymPy form, over plain symbols named like the variables."""
-        return sympy_bridge.to_sympy(self.root)
+        return sympy_bridge.sympy_form(self.root)
 
     def latex(self, digits: int = 4) -> str:
         """LaTeX, numbers to ``digits`` significant digits."""

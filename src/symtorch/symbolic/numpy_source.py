@@ -2,62 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+
+import numpy as np
 
 from ..errors import InputError
 from .expression import Expression
 from .operators import Operator
 from .parsing import definition_of
 from .printing import exact
-
-_IMPORTED: Mapping[str, str] = {
-    "abs": "abs",
-    "acos": "arccos",
-    "acosh": "arccosh",
-    "asin": "arcsin",
-    "asinh": "arcsinh",
-    "atan": "arctan",
-    "atan2": "arctan2",
-    "atanh": "arctanh",
-    "cbrt": "cbrt",
-    "ceil": "ceil",
-    "cos": "cos",
-    "cosh": "cosh",
-    "exp": "exp",
-    "expm1": "expm1",
-    "floor": "floor",
-    "log": "log",
-    "log10": "log10",
-    "log1p": "log1p",
-    "log2": "log2",
-    "max": "maximum",
-    "min": "minimum",
-    "mod": "mod",
-    "neg": "negative",
-    "sign": "sign",
-    "sin": "sin",
-    "sinh": "sinh",
-    "sqrt": "sqrt",
-    "square": "square",
-    "tan": "tan",
-    "tanh": "tanh",
-}
-"""Operators that NumPy has, and their names there."""
-
-_WRITTEN: Mapping[str, str] = {
-    "cond": "(x, y): return np.where(x > 0, y, 0.0)",
-    "cube": "(x): return x * x * x",
-    "greater": "(x, y): return np.greater(x, y).astype(float)",
-    "inv": "(x): return 1.0 / np.asarray(x)",
-    "less": "(x, y): return np.less(x, y).astype(float)",
-    "relu": "(x): return np.maximum(x, 0.0)",
-    "sigmoid": "(x): return np.exp(-np.logaddexp(0.0, -np.asarray(x)))",
-    "softplus": "(x): return np.logaddexp(x, 0.0)",
-}
-"""Operators that are written out: arguments and body."""
-
-_SPECIAL = frozenset({"erf", "erfc"})
-"""Operators that SciPy has."""
 
 _SYMBOLS = frozenset({"+", "-", "*", "/", "^"})
 
@@ -157,25 +110,28 @@ def _needed(expressions: Sequence[Expression], name: str) -> tuple[list[str], li
         seen.add(operator.name)
         if operator.name == name:
             raise InputError(f"'{name}' is an operator of the equations; name the function else")
-        if operator.name in _IMPORTED:
-            theirs = _IMPORTED[operator.name]
+        if isinstance(operator.numpy, np.ufunc):
+            theirs = operator.numpy.__name__
             alias = "" if theirs == operator.name else f" as {operator.name}"
             imports.append(f"from numpy import {theirs}{alias}")
-        elif operator.name in _SPECIAL:
-            imports.append(f"from scipy.special import {operator.name}")
-        else:
-            text, inner = _definition(operator)
-            definitions[operator.name] = text
-            waiting += inner
-    return sorted(imports), [line for text in definitions.values() for line in text]
+            continue
+        text, inner = _definition(operator)
+        if any("special." in line for line in text):
+            imports.append("from scipy import special")
+        definitions[operator.name] = text
+        waiting += inner
+    return sorted({*imports}), [line for text in definitions.values() for line in text]
 
 
 def _definition(operator: Operator) -> tuple[list[str], list[Operator]]:
     """An operator as a function of its own, and the operators that it calls."""
     defined = definition_of(operator)
-    if defined is None:
-        arguments, _, body = _WRITTEN[operator.name].partition(": ")
-        return ["", "", f"def {operator.name}{arguments}:", f"    {body}"], []
-    parameters, root = defined
+    if defined is not None:
+        parameters, root = defined
+        body, inner = exact(root), [*Expression(root).operators]
+    elif operator.python is not None:
+        parameters, body, inner = ("x", "y")[: operator.arity], operator.python, []
+    else:
+        raise InputError(f"operator '{operator.name}' has no text for Python in its row")
     head = f"def {operator.name}({', '.join(parameters)}):"
-    return ["", "", head, f"    return {exact(root)}"], [*Expression(root).operators]
+    return ["", "", head, f"    return {body}"], inner

@@ -63,6 +63,8 @@ class Operator:
         torch: on tensors, broadcasting.
         numpy: on arrays, broadcasting.
         sympy: on SymPy expressions; a `SympyFunction` comes back as the operator it was.
+        python: where NumPy's function is no ufunc, which has a name: a Python expression in
+            ``x`` and ``y`` with ``np`` and SciPy's ``special``, for source that is exported.
         c: a C99 expression in doubles ``a`` and ``b``; None for operators that users defined,
             whose definitions are written out.
         head: name of the SymPy class that this operator stands for, if it has one.
@@ -88,6 +90,7 @@ class Operator:
     head: str | None = field(default=None, repr=False, compare=False)
     is_algebraic: bool = field(default=False, repr=False, compare=False)
     pullback: Pullback | None = field(default=None, repr=False, compare=False)
+    python: str | None = field(default=None, repr=False, compare=False)
     steps_in: tuple[int, ...] = field(default=(), repr=False, compare=False)
     nesting: str | None = field(default=None, repr=False, compare=False)
     undoes: tuple[str, ...] = field(default=(), repr=False, compare=False)
@@ -225,6 +228,7 @@ _ROWS: tuple[Operator, ...] = (
         _sympy_cond,
         "a > 0 ? b : 0",
         steps_in=(0,),
+        python="np.where(x > 0, y, 0.0)",
     ),
     _binary(
         "greater",
@@ -233,6 +237,7 @@ _ROWS: tuple[Operator, ...] = (
         lambda x, y: _sympy_step(x > y),
         "a > b ? 1 : 0",
         steps_in=(0, 1),
+        python="np.greater(x, y).astype(float)",
     ),
     _binary(
         "less",
@@ -241,6 +246,7 @@ _ROWS: tuple[Operator, ...] = (
         lambda x, y: _sympy_step(x < y),
         "a < b ? 1 : 0",
         steps_in=(0, 1),
+        python="np.less(x, y).astype(float)",
     ),
     _unary("neg", torch.neg, np.negative, lambda x: -x, "-a", is_algebraic=True, undoes=("-",)),
     _unary(
@@ -251,6 +257,7 @@ _ROWS: tuple[Operator, ...] = (
     _unary("sign", _sign, np.sign, SympyFunction("sign"), "a == a ? (a > 0) - (a < 0) : a"),
     _unary(
         *("inv", torch.reciprocal, lambda x: 1.0 / x, lambda x: 1 / x, "1 / a"),
+        python="1.0 / np.asarray(x)",
         is_algebraic=True,
         undoes=("/",),
     ),
@@ -265,6 +272,7 @@ _ROWS: tuple[Operator, ...] = (
     ),
     _unary(
         *("cube", lambda x: x * x * x, lambda x: x * x * x, lambda x: x**3, "a * a * a"),
+        python="x * x * x",
         is_algebraic=True,
     ),
     _function(
@@ -342,16 +350,19 @@ _ROWS: tuple[Operator, ...] = (
     _function("atanh", torch.atanh, np.arctanh, UNIT),
     _function(
         *("erf", torch.erf, lambda x: special.erf(x)),
+        python="special.erf(x)",
         pullback=factor(lambda x, y: 2 / math.sqrt(math.pi) * torch.exp(-x * x)),
     ),
-    _function("erfc", torch.erfc, lambda x: special.erfc(x)),
+    _function("erfc", torch.erfc, lambda x: special.erfc(x), python="special.erfc(x)"),
     _unary(
         *("relu", torch.relu, lambda x: np.maximum(x, 0.0), lambda x: sympy.Max(0, x)),
         "a > 0 || a != a ? a : 0",
+        python="np.maximum(x, 0.0)",
     ),
     _unary(
         *("sigmoid", torch.sigmoid, lambda x: special.expit(x), lambda x: 1 / (1 + sympy.exp(-x))),
         "1 / (1 + exp(-a))",
+        python="np.exp(-np.logaddexp(0.0, -np.asarray(x)))",
         pullback=factor(lambda x, y: (1 - y) * y),
     ),
     _unary(
@@ -360,6 +371,7 @@ _ROWS: tuple[Operator, ...] = (
         lambda x: np.logaddexp(x, 0.0),
         lambda x: sympy.log(1 + sympy.exp(x)),
         "a == a ? fmax(a, 0) + log1p(exp(-fabs(a))) : a",
+        python="np.logaddexp(x, 0.0)",
     ),
     _function("floor", torch.floor, np.floor),
     _unary("ceil", torch.ceil, np.ceil, SympyFunction("ceiling"), "ceil(a)"),

@@ -26,13 +26,13 @@ SYMPY_REFUSES = (TypeError, ValueError, ArithmeticError, RecursionError, Attribu
 """What SymPy raises on forms it cannot hold: comparisons with nan, ``mod(x, 0)``, ..."""
 
 
-def to_sympy(node: Node) -> sympy.Expr:
+def sympy_form(node: Node) -> sympy.Expr:
     """The tree as a SymPy expression over plain symbols.
 
     Numbers beyond the range of float64 are infinite, as they are when evaluated.
 
     >>> from symtorch.symbolic.parsing import parse_tree
-    >>> to_sympy(parse_tree("square(x) + 2*x*3"))
+    >>> sympy_form(parse_tree("square(x) + 2*x*3"))
     x**2 + 6*x
 
     Raises:
