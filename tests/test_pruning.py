@@ -423,3 +423,43 @@ def test_a_mask_of_another_width_than_the_equations_is_refused():
     with pytest.raises(InputError, match=r"has 4 outputs.*initial_dim=3"):
         block.set_extra_state(encoded({**decoded(block), "pruning": saved}))
     assert block.get_active_dimensions() == [0, 2]
+
+
+# ---------------------------------------------------------------- widths that are known
+
+
+WIDTHS = {
+    "a linear layer": (lambda: SymbolicModel(nn.Linear(2, 1), "m"), 1),
+    "the last of a sequence": (
+        lambda: SymbolicModel(nn.Sequential(nn.Tanh(), nn.Sequential(nn.Linear(2, 3))), "m"),
+        3,
+    ),
+    "a recorded call": (lambda: recorded(SymbolicModel(Scaled().eval(), "m")), 4),
+    "distilled": (lambda: distilled_once(SymbolicModel(Scaled().eval(), "m")), 4),
+}
+
+
+def recorded(block):
+    block.record(X)
+    return block
+
+
+def distilled_once(block):
+    block.distill(X, 0, sr_params=QUICK)
+    return block
+
+
+@pytest.mark.parametrize(("make", "width"), WIDTHS.values(), ids=WIDTHS)
+def test_a_width_that_is_known_is_held_against_what_is_told(make, width):
+    block = make()
+    expected = block(X)
+    with pytest.raises(InputError, match=rf"'m' has {width} outputs; .* initial_dim=10"):
+        block.setup_pruning(10, 1, total_steps=4)
+    assert block.symbolic_state.pruning is None
+    assert torch.equal(block(X), expected)
+    block.setup_pruning(width, 1, total_steps=4)
+
+
+def test_a_linear_layer_whose_features_are_elsewhere_is_not_guessed_at():
+    block = SymbolicModel(nn.Sequential(nn.Flatten(), nn.Linear(4, 6)), "m", feature_dim=1)
+    block.setup_pruning(3, 1, total_steps=4)

@@ -450,4 +450,4 @@ class SymbolicModel(PrunableBlock):
 
     def extra_repr(self) -> str:
         """Name and mode."""
-        return f"'{self.block_name}', {self.symbolic_state.extra_repr()}"
+        return f"'{self.block_name}', {self.symbolic_state.summary()}"

@@ -218,7 +218,7 @@ class SymbolicState(nn.Module):
         # A signature can hold annotations that do not pickle, and is soon made again.
         return {**self.__dict__, "signature": None, "loading": None}
 
-    def extra_repr(self) -> str:
+    def summary(self) -> str:
         """Mode, and what was found."""
         mode = "block" if self.switch is None else f"symbolic {self.switch.chosen}"
         return f"{mode}, " + ", ".join(
