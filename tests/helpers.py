@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from symtorch import SymbolicModel
+from symtorch.symbolic.definitions import define_operator
 from symtorch.symbolic.expression import Expression
 from symtorch.symbolic.nodes import Call, Constant, Node, Variable
 from symtorch.symbolic.operators import OPERATORS, Operator
-from symtorch.symbolic.parsing import define_operator
 
 GAUSS = define_operator("gauss(x) = exp(-x^2)")
 HYPOTENUSE = define_operator("hypot(a, b) = sqrt(a^2 + b^2)")

@@ -11,10 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from symtorch.errors import InputError
-from symtorch.symbolic.expression import ComplexityRule, Expression
+from symtorch.symbolic.complexity import ComplexityRule
+from symtorch.symbolic.definitions import define_operator
+from symtorch.symbolic.expression import Expression
 from symtorch.symbolic.nodes import walk
 from symtorch.symbolic.operators import OPERATORS
-from symtorch.symbolic.parsing import define_operator, parse_tree
+from symtorch.symbolic.parsing import parse_tree
 from symtorch.symbolic.polynomial import shortest_as_written
 from symtorch.symbolic.printing import exact
 from symtorch.symbolic.simplify import simplify

@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from symtorch import Candidate, Expression, Front, SymbolicModel
+from symtorch.symbolic.definitions import define_operator
 from symtorch.symbolic.numpy_source import numpy_source
 from symtorch.symbolic.operators import OPERATORS
-from symtorch.symbolic.parsing import define_operator
 from symtorch_cli.arguments import parser
 from symtorch_cli.main import main
 

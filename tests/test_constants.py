@@ -12,7 +12,8 @@ from symtorch.search import Problem
 from symtorch.search.constants import System, fit_constants, round_constants, simple_numbers
 from symtorch.search.engines.sparse.library.atoms import scan
 from symtorch.search.refinement import Refiner
-from symtorch.symbolic.expression import ComplexityRule, Expression
+from symtorch.symbolic.complexity import ComplexityRule
+from symtorch.symbolic.expression import Expression
 
 
 def refiner(law: str) -> Refiner:

@@ -15,7 +15,8 @@ from symtorch.search.engines.sparse.stages import stages
 from symtorch.search.front import Front
 from symtorch.search.problem import Oracle
 from symtorch.search.refinement import Refiner
-from symtorch.symbolic.expression import ComplexityRule, Expression
+from symtorch.symbolic.complexity import ComplexityRule
+from symtorch.symbolic.expression import Expression
 
 
 def columns(rows: int = 200) -> torch.Tensor:

@@ -14,8 +14,8 @@ from test_export import EVERY_OPERATOR, GRID, SHARED, assert_same, layer_of
 
 from symtorch import Expression, InputError, SymbolicLayer
 from symtorch.export import to_c
+from symtorch.symbolic.definitions import define_operator
 from symtorch.symbolic.operators import OPERATORS
-from symtorch.symbolic.parsing import define_operator
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler (gcc) here")
 

@@ -10,7 +10,8 @@ from helpers import GAUSS, columns, expressions
 from hypothesis import given, settings
 
 from symtorch.errors import InputError, UnsupportedTypeError
-from symtorch.symbolic.expression import ComplexityRule, Expression
+from symtorch.symbolic.complexity import ComplexityRule
+from symtorch.symbolic.expression import Expression
 
 parse = Expression.parse
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]

@@ -10,7 +10,7 @@ from helpers import GAUSS, randn
 from symtorch import Expression, InputError, StateError, UnsupportedTypeError
 from symtorch.documents import decode, encode
 from symtorch.recording.features import Features, SavedFeatures
-from symtorch.symbolic.parsing import define_operator
+from symtorch.symbolic.definitions import define_operator
 
 COLUMNS = ("u_0", "u_1", "v_0")
 TABLE = randn(50, 3, dtype=torch.float64)

@@ -26,7 +26,7 @@ from symtorch.search.judging import Judge
 from symtorch.search.limits import within_limits
 from symtorch.search.quality import is_line
 from symtorch.search.refinement import Refiner
-from symtorch.symbolic.expression import ComplexityRule
+from symtorch.symbolic.complexity import ComplexityRule
 
 
 def floor_of(problem: Problem, seconds: float = 600.0, seed: int = 0, **options):

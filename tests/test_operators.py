@@ -9,8 +9,8 @@ import torch
 from helpers import points
 
 from symtorch.errors import InputError, SymTorchError, UnsupportedTypeError
+from symtorch.symbolic.definitions import define_operator
 from symtorch.symbolic.operators import ALIASES, OPERATORS, operator_named, operators_of_arity
-from symtorch.symbolic.parsing import define_operator
 
 ROWS = pytest.mark.parametrize("name", list(OPERATORS))
 

@@ -15,7 +15,8 @@ from symtorch.search import Budget, Problem, Progress, SearchOptions, SearchRun,
 from symtorch.search.engines.operon import engine as engine_module
 from symtorch.search.engines.operon.engine import OperonEngine
 from symtorch.search.engines.operon.trees import NODE_TYPES, arities, to_tree
-from symtorch.symbolic.expression import ComplexityRule, Expression
+from symtorch.symbolic.complexity import ComplexityRule
+from symtorch.symbolic.expression import Expression
 from symtorch.symbolic.nodes import Variable
 from symtorch.symbolic.operators import OPERATORS
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from symtorch.errors import InputError, UnsupportedTypeError
 from symtorch.symbolic.expression import Expression
+from symtorch.symbolic.names import check_names
 from symtorch.symbolic.nodes import Call, Constant, Variable
 from symtorch.symbolic.operators import OPERATORS
-from symtorch.symbolic.parsing import MAX_DEPTH, MAX_TEXT, check_names, parse_tree
+from symtorch.symbolic.parsing import MAX_DEPTH, MAX_TEXT, parse_tree
 
 
 def value(text, **variables):

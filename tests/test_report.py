@@ -15,8 +15,8 @@ from torch import nn
 from symtorch import Candidate, Expression, Front, Problem, SymbolicModel, report
 from symtorch.errors import InputError, UnsupportedTypeError
 from symtorch.show.report.programs import program
+from symtorch.symbolic.definitions import define_operator
 from symtorch.symbolic.operators import OPERATORS
-from symtorch.symbolic.parsing import define_operator
 
 ATTACK = "</script><img src=x onerror=alert(1)>\"'&"
 

@@ -17,7 +17,8 @@ from symtorch.search import (
 )
 from symtorch.search.judging import Judge
 from symtorch.search.limits import keeps_constraints, within_limits
-from symtorch.symbolic.expression import ComplexityRule, Expression
+from symtorch.symbolic.complexity import ComplexityRule
+from symtorch.symbolic.expression import Expression
 
 
 class Guest:

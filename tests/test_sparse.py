@@ -10,7 +10,8 @@ from helpers import keeps_to
 from symtorch.search import Budget, Problem, Progress, SearchOptions, SearchRun, search
 from symtorch.search.engines.sparse import SparseEngine
 from symtorch.search.limits import within_limits
-from symtorch.symbolic.expression import ComplexityRule, Expression
+from symtorch.symbolic.complexity import ComplexityRule
+from symtorch.symbolic.expression import Expression
 
 SECONDS = 900.0  # never reached: laws end their search, and so does niterations
 

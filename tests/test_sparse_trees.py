@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symtorch.search.engines.sparse.trees.tree import Tree, to_node, values_of
+from symtorch.symbolic.definitions import define_operator
 from symtorch.symbolic.expression import Expression
 from symtorch.symbolic.nodes import Call, Constant, Variable
 from symtorch.symbolic.operators import OPERATORS
-from symtorch.symbolic.parsing import define_operator
 
 NAMES = ["mass", "speed"]
 FUNCTIONS = {name: operator.torch for name, operator in OPERATORS.items()}

@@ -19,7 +19,8 @@ from symtorch.search.engines.sparse.structure.screening import relevant_inputs
 from symtorch.search.engines.sparse.structure.separability import separated
 from symtorch.search.engines.sparse.structure.variants import Restricted, Variant
 from symtorch.search.limits import within_limits
-from symtorch.symbolic.expression import ComplexityRule, Expression
+from symtorch.symbolic.complexity import ComplexityRule
+from symtorch.symbolic.expression import Expression
 
 OPTIONS = SearchOptions()
 SECONDS = 900.0  # never reached: niterations bounds the work

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..errors import InputError
 from ..symbolic.expression import Expression
-from ..symbolic.parsing import check_names
+from ..symbolic.names import check_names
 from .executors.execution import Execution
 
 

@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 import torch
 
 from ..errors import InputError, StateError, UnsupportedTypeError
+from ..symbolic.definitions import define_operator
 from ..symbolic.expression import Expression
-from ..symbolic.parsing import check_names, define_operator
+from ..symbolic.names import check_names
 
 Transform: TypeAlias = str | Expression | Callable[[torch.Tensor], torch.Tensor]
 """An equation over the columns, ``"sqrt(dx**2 + dy**2)"``, or a function

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..lazy import LazyModule
-from ..symbolic.parsing import check_names
+from ..symbolic.names import check_names
 from .batches import call_of
 
 if TYPE_CHECKING:

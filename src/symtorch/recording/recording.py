@@ -12,7 +12,7 @@ import torch
 from ..documents import Format, check_tensor
 from ..errors import InputError
 from ..files import write_file
-from ..symbolic.parsing import check_names
+from ..symbolic.names import check_names
 from .adapters.layout import Layout
 from .adapters.output import DTYPES
 

@@ -15,8 +15,9 @@ import torch
 from ..errors import InputError
 from ..lazy import LazyModule
 from ..symbolic import latex
+from ..symbolic.definitions import define_operator
 from ..symbolic.expression import Expression
-from ..symbolic.parsing import check_names, define_operator
+from ..symbolic.names import check_names
 from .candidate import Candidate as Candidate
 from .choosing import nearly_best, pysr_best, shortest_description
 from .quality import footer

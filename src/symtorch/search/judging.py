@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..symbolic.expression import ComplexityRule, Expression
+from ..symbolic.complexity import ComplexityRule
+from ..symbolic.expression import Expression
 from ..symbolic.nodes import Constant
 from .evidence import Evidence, Neighbours, Surroundings, effective_rows
 from .front import Candidate, Front

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..symbolic.expression import ComplexityRule, Expression
+from ..symbolic.complexity import ComplexityRule
+from ..symbolic.expression import Expression
 from ..symbolic.nodes import Call, Node, walk
 from ..symbolic.operators import operator_named
 from .options import SearchOptions

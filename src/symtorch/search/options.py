@@ -10,9 +10,9 @@ from functools import cache, cached_property
 from typing import Any
 
 from ..errors import InputError, UnsupportedTypeError, did_you_mean
-from ..symbolic.expression import ComplexityRule
+from ..symbolic.complexity import ComplexityRule
+from ..symbolic.definitions import define_operator
 from ..symbolic.operators import Operator, operator_named
-from ..symbolic.parsing import define_operator
 
 Limits = Mapping[str, int | tuple[int, int]]
 

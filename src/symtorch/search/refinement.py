@@ -17,7 +17,8 @@ import torch
 
 from ..errors import InputError
 from ..symbolic import simplify, sympy_bridge
-from ..symbolic.expression import ComplexityRule, Expression
+from ..symbolic.complexity import ComplexityRule
+from ..symbolic.expression import Expression
 from ..symbolic.nodes import (
     Call,
     Constant,

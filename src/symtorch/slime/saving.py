@@ -12,7 +12,7 @@ from ..documents import Format
 from ..errors import InputError
 from ..recording.features import SavedFeatures
 from ..search.saved_front import SavedFront
-from ..symbolic.parsing import check_names
+from ..symbolic.names import check_names
 from .columns import Array, Column, Columns
 from .link import LinkName
 

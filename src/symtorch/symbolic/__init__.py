@@ -3,5 +3,5 @@
 No nn.Module, no data and no search in here: this room knows no other room.
 """
 
-from .expression import ComplexityRule as ComplexityRule
+from .complexity import ComplexityRule as ComplexityRule
 from .expression import Expression as Expression

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from ..errors import InputError, UnsupportedTypeError
 from ..lazy import LazyModule
 from . import mathml, parsing, printing, simplify, sympy_bridge
+from .complexity import ComplexityRule
 from .nodes import Call, Constant, Node, Variable, evaluate, free_constants, replace_constants, walk
 from .operators import Operator
 
@@ -26,33 +27,6 @@ _TYPESET = 300
 """Nodes of the longest equation that notebooks ask SymPy to typeset: it takes 1 ms a node."""
 
 Values = TypeVar("Values", torch.Tensor, npt.NDArray[Any])
-
-
-@dataclass(frozen=True)
-class ComplexityRule:
-    """How nodes are counted: by default each operator, constant and variable is 1, as in PySR.
-
-    >>> ComplexityRule(operators={"sin": 3}).of(Expression.parse("2*sin(x)"))
-    6
-    """
-
-    operators: Mapping[str, int] = field(default_factory=dict)
-    constants: int = 1
-    variables: int | Mapping[str, int] = 1
-
-    def of(self, expression: Expression | Node) -> int:
-        """The complexity of an expression or a bare tree."""
-        root = expression.root if isinstance(expression, Expression) else expression
-        return sum(self._weight(node) for node in walk(root))
-
-    def _weight(self, node: Node) -> int:
-        if isinstance(node, Constant):
-            return self.constants
-        if isinstance(node, Variable):
-            if isinstance(self.variables, int):
-                return self.variables
-            return self.variables.get(node.name, 1)
-        return self.operators.get(node.operator.name, node.operator.complexity)
 
 
 @dataclass(frozen=True)

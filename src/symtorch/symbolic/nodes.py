@@ -112,6 +112,11 @@ def walk(node: Node) -> Iterator[Node]:
             waiting += reversed(node.args)
 
 
+def operators_in(node: Node) -> set[str]:
+    """Names of the operators a tree calls."""
+    return {n.operator.name for n in walk(node) if isinstance(n, Call)}
+
+
 def is_structural(parent: Call, position: int) -> bool:
     """Whether an argument is part of the form, not a constant that can be tuned.
 

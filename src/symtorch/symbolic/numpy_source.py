@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import InputError
+from .definitions import definition_of
 from .expression import Expression
 from .operators import Operator
-from .parsing import definition_of
 from .printing import exact
 
 _SYMBOLS = frozenset({"+", "-", "*", "/", "^"})

@@ -106,7 +106,7 @@ class Operator:
     def __reduce__(self) -> tuple[Callable[[str], Operator], tuple[str]]:
         """Pickle by name or by definition: the callables themselves never leave."""
         if self.definition is not None:
-            from .parsing import define_operator
+            from .definitions import define_operator
 
             return define_operator, (self.definition,)
         return operator_named, (self.name,)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..lazy import LazyModule
-from .nodes import Node, evaluate_sympy, walk
+from .nodes import Node, evaluate_sympy, operators_in, walk
 from .operators import Operator
-from .parsing import operators_in
 from .polynomial import shortest_as_written
 from .sympy_bridge import SYMPY_REFUSES, Symbols, from_sympy
 

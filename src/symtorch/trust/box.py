@@ -11,7 +11,7 @@ import torch
 
 from ..errors import InputError
 from ..recording import Recording
-from ..symbolic.parsing import check_names
+from ..symbolic.names import check_names
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 import torch
 
+from ...symbolic.definitions import definition_of
 from ...symbolic.nodes import Call, Constant, Node, Variable, is_structural, spine
 from ...symbolic.operators import OPERATORS
-from ...symbolic.parsing import definition_of
 from .graph import AFFINE, DIVIDE, MULTIPLY, Input, Leaf, Number, Parameter, Step, kernel_of
 
 MULTIPLIED_OUT = 64

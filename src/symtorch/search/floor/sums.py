@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...symbolic.expression import ComplexityRule, Expression
+from ...symbolic.complexity import ComplexityRule
+from ...symbolic.expression import Expression
 from ...symbolic.nodes import Call, Constant, Node, Variable
 from ...symbolic.operators import OPERATORS
 from ..engine import SearchRun

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from ...symbolic.definitions import definition_of
 from ...symbolic.expression import Expression
 from ...symbolic.nodes import Call, Constant, Node, is_structural
-from ...symbolic.parsing import definition_of
 
 
 def program(expression: Expression, variables: Sequence[str]) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ...symbolic.definitions import definition_of
 from ...symbolic.nodes import Call, Constant, Node, Variable, substitute
-from ...symbolic.parsing import definition_of
 from .interval import Interval
 from .requirements import Demand
 from .rules import RULES, Rule
@@ -75,7 +75,7 @@ def expanded(node: Node) -> Node:
     """The tree with the user's operators replaced by what they are defined as.
 
     >>> from symtorch import Expression
-    >>> from symtorch.symbolic.parsing import define_operator
+    >>> from symtorch.symbolic.definitions import define_operator
     >>> twice = define_operator("twice(a) = a + a")
     >>> tree = Expression.parse("twice(x*y)", operators={"twice": twice}).root
     >>> str(Expression(expanded(tree)))

@@ -19,7 +19,8 @@ import numpy as np
 import pyoperon
 import torch
 
-from ....symbolic.expression import ComplexityRule, Expression
+from ....symbolic.complexity import ComplexityRule
+from ....symbolic.expression import Expression
 from ....symbolic.nodes import Call, Constant, Node
 from ....symbolic.operators import OPERATORS
 from ...engine import FORM_AND_BUDGET, Budget, Progress, SearchRun
