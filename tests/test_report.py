@@ -206,6 +206,20 @@ def test_narrow_windows_themes_and_names(page: Page) -> None:
     )
 
 
+def test_screen_readers_have_no_trouble(block: SymbolicModel, tmp_path: Path) -> None:
+    axe = pytest.importorskip("axe_core_python", reason="pip install axe-core-python")
+    path = tmp_path / "report.html"
+    report(nn.Sequential(block), path, data=block.record(torch.randn(100, 3)))
+    with opened(path) as page:
+        for _ in ("the one theme", "the other"):
+            page.run("document.getElementById('theme').click()")
+            page.run(Path(axe.__file__).with_name("axe.min.js").read_text())
+            found = page.driver.execute_async_script(
+                "axe.run(document, {}, (error, result) => arguments[0](result.violations))"
+            )
+            assert [(each["impact"], each["help"]) for each in found] == []
+
+
 def test_the_page_computes_what_numpy_computes(front: Front, tmp_path: Path) -> None:
     """Every operator, in one page."""
     path = tmp_path / "report.html"

@@ -21,7 +21,8 @@ const short = (value) => String(Number(value.toPrecision(4))).replace("e+", "e")
 function card(section, place, heading) {
   const output = DATA[section], row = output.rows[place];
   const constants = [...row.constants], words = row.program.split(" ");
-  const formula = make("div", { class: "formula", tabindex: "0", role: "region", "aria-label": "formula" });
+  const label = `${heading} of ${document.getElementById(`h${section}`).textContent}`;
+  const formula = make("div", { class: "formula", tabindex: "0", role: "region", "aria-label": label });
   formula.append(formulaOf(section, place));
   const facts = make("dl");
   for (const [name, value] of [["complexity", row.complexity], ["loss", short(row.loss)], ["held out", short(row.held)]])

@@ -140,7 +140,7 @@ def _terms(comparison: Comparison) -> str:
     return "<h3>What its terms move</h3>" + _scrolled(
         "<table><thead><tr><th>term</th><th class=number>standard deviation</th>"
         f"<th>share of the largest</th></tr></thead><tbody>{rows}</tbody></table>",
-        "terms",
+        f"terms of {comparison.title}",
     )
 
 
