@@ -1,4 +1,4 @@
-"""Wide blocks in few coordinates: what is asked for, how it is found, what computes it.
+"""Wide blocks in few coordinates: the request, the choice of coordinates, their matrices.
 
 Equations in the coordinates come from outside; nothing in here searches for them.
 """

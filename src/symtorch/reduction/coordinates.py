@@ -1,4 +1,4 @@
-"""Coordinates: a wide block's inputs to few numbers, and what equations make of them back."""
+"""Coordinates: a wide block's inputs to a few numbers, and from these and equations its output."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from ..recording.adapters.tensors import TensorInputs
 
 @dataclass(frozen=True)
 class Shape:
-    """How many of what a reduced block has.
+    """Sizes of a reduced block.
 
     Args:
         width: columns of the block's input.
-        inputs: coordinates that equations are written in: the first of all.
-        outputs: what equations compute.
-        rank: coordinates that go on to the output as they are, beside the equations.
-        shared: whether those are the first coordinates too, or such as follow the equations'.
-        full: whether inputs go on to the output through a full matrix.
+        inputs: coordinates that equations are written in; they come first.
+        outputs: reduced outputs, one for each equation.
+        rank: coordinates of the linear path, which pass to the output unchanged.
+        shared: whether the linear path reuses the first coordinates, or has its own after
+            those of the equations.
+        full: whether a full matrix leads from inputs to outputs.
         target: columns of the block's output.
     """
 
@@ -45,12 +46,12 @@ class Shape:
 
     @property
     def coordinates(self) -> int:
-        """How many there are in all."""
+        """Number of coordinates in all."""
         return max(self.inputs, self.rank) if self.shared else self.inputs + self.rank
 
     @property
     def parameters(self) -> dict[str, tuple[int, ...]]:
-        """Sizes of the matrices that compute, by name."""
+        """Sizes of the matrices used in a forward pass, by name."""
         full = {"linear": (self.width, self.target)} if self.full else {}
         return {
             "encoder": (self.width, self.coordinates),
@@ -62,10 +63,10 @@ class Shape:
 
     @property
     def statistics(self) -> dict[str, tuple[int, ...]]:
-        """Sizes of what is for reading only, by name.
+        """Sizes of the statistics that `describe` reports, by name.
 
-        Standard deviation of each input; variance of each reduced output, and its part in that
-        of all outputs; the part that the linear path explains.
+        Standard deviation of each input; variance of each reduced output, and its share of
+        the variance of all outputs; the share that the linear path explains.
         """
         return {
             "input_scale": (self.width,),
@@ -81,13 +82,13 @@ class Shape:
 
     @property
     def passed(self) -> slice:
-        """The coordinates that go on to the output as they are."""
+        """The coordinates of the linear path."""
         start = 0 if self.shared else self.inputs
         return slice(start, start + self.rank)
 
 
 class Equations(Protocol):
-    """Equations in the coordinates, for some of the reduced outputs."""
+    """Equations in the coordinates, one for each chosen reduced output."""
 
     @property
     def chosen(self) -> Mapping[int, int]:
@@ -98,18 +99,18 @@ class Equations(Protocol):
 
 
 class Coordinates(nn.Module):
-    """The linear parts of a block that equations replace in few coordinates.
+    """The linear part of what replaces a wide block: encoder, decoder and linear path.
 
     With ``z = x @ encoder + encoder_bias`` the output is
-    ``[equations(z), z] @ decoder + output_bias``, plus ``x @ linear`` where there is such a
-    path: two or three matrix products in the type of the block's parameters, whatever the
-    equations are. The equations themselves compute in float32 at least.
+    ``[equations(z), z] @ decoder + output_bias``, plus ``x @ linear`` if the linear path is a
+    full matrix: two or three matrix products in the type of the block's parameters, whatever
+    the equations are. The equations themselves compute in at least float32.
 
     Args:
-        shape: of its matrices.
+        shape: sizes of the matrices.
         layout: of the block's calls.
         block_name: for messages.
-        method: how the coordinates were found, for the record.
+        method: how the coordinates were found; it is only reported.
     """
 
     encoder: nn.Parameter
@@ -134,7 +135,7 @@ class Coordinates(nn.Module):
             self.register_buffer(name, torch.zeros(size))
 
     def fill(self, **values: torch.Tensor) -> None:
-        """Set matrices and what is known of them, by name."""
+        """Set matrices and statistics, by name."""
         with torch.no_grad():
             for name, value in values.items():
                 getattr(self, name).copy_(value)
@@ -158,7 +159,7 @@ class Coordinates(nn.Module):
             table: the block's columns.
             core: equations for some of the reduced outputs; the others stay at their mean.
         """
-        kind = table.dtype
+        given_type = table.dtype
         table = table.to(self.encoder.dtype)
         coordinates = self.encode(table)
         hidden = core.evaluate(coordinates[:, : self.shape.inputs])
@@ -172,7 +173,7 @@ class Coordinates(nn.Module):
         if self.linear is not None:
             output = torch.addmm(output, table, self.linear)
         output = torch.addmm(output, hidden, decoder)
-        return output.to(kind) if kind.is_floating_point else output
+        return output.to(given_type) if given_type.is_floating_point else output
 
     def forward(
         self,
@@ -182,16 +183,16 @@ class Coordinates(nn.Module):
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
     ) -> Any:
-        """Answer a call of the block; arguments as for `Switch`, and the equations."""
+        """Answer a call of the block; arguments as for `Switch`, after the equations."""
         arguments = named_arguments(signature, args, kwargs)
         rows = self.layout.read(arguments, self.block_name)
         values = self.apply_to(rows.values, core)
-        whole = run_block(*args, **kwargs) if self.layout.needs_block(rows) else None
-        return self.layout.write(values, rows, whole)
+        original = run_block(*args, **kwargs) if self.layout.needs_block(rows) else None
+        return self.layout.write(values, rows, original)
 
     @property
     def numbers(self) -> int:
-        """How many numbers its matrices hold."""
+        """Number of entries of its matrices."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def extra_repr(self) -> str:
@@ -226,8 +227,8 @@ class Coordinates(nn.Module):
             like: a parameter of the block: type and device of the new ones.
 
         Raises:
-            InputError: sizes that do not fit the layout; matrices that are missing or have
-                not the sizes that the document claims.
+            InputError: sizes that do not fit the layout; matrices that are missing, or whose
+                sizes differ from those in the document.
         """
         shape, layout = saved.shape, Layout.from_saved(saved.layout)
         if (layout.inputs.count, layout.output.width) != (shape.width, shape.target):
@@ -238,7 +239,7 @@ class Coordinates(nn.Module):
                 f"the saved reduction has the matrices {sorted(matrices)[:10]}; it should have "
                 f"{sorted(sizes)}"
             )
-        # Before anything of that size is made: a file may claim any.
+        # Checked before anything is allocated: a file may claim any size.
         for name, size in sizes.items():
             check_tensor(matrices[name], f"the saved reduction's {name}", size, floating=True)
         module = cls(shape, layout, block_name, saved.method)

@@ -1,4 +1,4 @@
-"""Directions: which few coordinates of wide inputs and outputs matter, from their moments."""
+"""Directions: the few coordinates of wide inputs and outputs that matter, from their moments."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import torch
 from ..recording.moments import Moments
 
 RIDGE = 1e-4
-"""Added to the inputs' covariance, times their mean variance: what a sample leaves open stays
-small."""
+"""Added to the inputs' covariance, times their mean variance: it keeps slopes small along
+directions that the sample does not determine."""
 
 _NEGLIGIBLE = 1e-9
+"""Share of the largest eigenvalue below which an eigenvalue is rounding error."""
+
+_LEAST_WEIGHT = 1e-4
+"""Share of a weight's mean eigenvalue that every direction gets, so that it can be inverted."""
+
 _TINY = torch.finfo(torch.float64).tiny
 
 
@@ -23,7 +28,7 @@ class LowRank:
     Args:
         encoder: [inputs, rank]; ``z = (x - mean) @ encoder``.
         decoder: [rank, outputs]; ``y = mean + z @ decoder``.
-        reader: [outputs, rank]: what z would have to be to give some y.
+        reader: [outputs, rank]: recovers z from an output, ``z = (y - mean) @ reader``.
     """
 
     encoder: torch.Tensor
@@ -44,7 +49,7 @@ def linear_map(moments: Moments, ridge: float = RIDGE) -> torch.Tensor:
     """Ridge regression of outputs on inputs, [inputs, outputs], for centred columns."""
     scale = ridge * moments.xx.diagonal().mean()
     ridged = moments.xx + scale * torch.eye(len(moments.xx), dtype=torch.float64)
-    # A column that is constant, or the sum of others, leaves this singular.
+    # A constant column, or one that is a sum of others, makes this singular.
     solution: torch.Tensor = torch.linalg.lstsq(ridged, moments.xy, driver="gelsd").solution
     return solution
 
@@ -52,7 +57,7 @@ def linear_map(moments: Moments, ridge: float = RIDGE) -> torch.Tensor:
 def reduced_rank(
     moments: Moments, weight: torch.Tensor | None = None, ridge: float = RIDGE
 ) -> LowRank:
-    """Reduced-rank regression: the linear map, cut into coordinates by what they predict.
+    """Reduced-rank regression: the linear map as coordinates, ordered by what they predict.
 
     The first r coordinates are the best linear map of rank r, for the squared error under
     ``weight`` (A. J. Izenman, "Reduced-rank regression for the multivariate linear model",
@@ -73,7 +78,7 @@ def reduced_rank(
         ridge: see `RIDGE`.
 
     Returns:
-        All coordinates that predict anything, by falling share of the predicted variance.
+        All coordinates that predict anything, in descending order of predicted variance.
     """
     slopes = linear_map(moments, ridge)
     root, inverse = roots(weight, slopes.shape[1])
@@ -88,22 +93,22 @@ def reduced_rank(
 
 
 def beyond_chance(found: LowRank, moments: Moments) -> int:
-    """How many of the first coordinates predict more than so many rows let noise seem to.
+    """Number of leading coordinates that predict more than noise would seem to, by chance.
 
-    A regression of noise on n columns explains n of its rows; the direction in which it
-    explains most, of m that one may choose from, ``(sqrt(n) + sqrt(m))**2`` of them (the edge
-    of the spectrum of a random matrix; Marchenko and Pastur, 1967).
+    Regressing noise on n columns seems to explain as much of it as n rows hold. The best of m
+    output directions seems to explain ``(sqrt(n) + sqrt(m))**2`` rows (the edge of the
+    spectrum of a random matrix; Marchenko and Pastur, 1967).
     """
     inputs, outputs = found.encoder.shape[0], int(torch.linalg.matrix_rank(moments.yy))
-    left = without_linear(moments, found.encoder @ found.decoder).yy
-    noise = (found.reader * (left @ found.reader)).sum(0)
+    residual = without_linear(moments, found.encoder @ found.decoder).yy
+    noise = (found.reader * (residual @ found.reader)).sum(0)
     # Coordinates have a predicted variance of 1.
     predicted = noise * (inputs**0.5 + outputs**0.5) ** 2 < moments.rows
     return int(predicted.long().cumprod(0).sum())
 
 
 def principal(covariance: torch.Tensor) -> LowRank:
-    """Principal components: coordinates of unit variance, and the way back.
+    """Principal components: coordinates of unit variance, and the map back.
 
     >>> found = principal(torch.diag(torch.tensor([1.0, 9.0, 4.0]).double()))
     >>> found.encoder[:, 0].round(decimals=3)
@@ -136,28 +141,28 @@ def curved(
         x: [rows, inputs], centred.
         y: [rows, outputs].
         moments: of the inputs.
-        beside: [inputs, some], an encoder to coordinates that are there already, of unit
-            variance and uncorrelated; those found are uncorrelated with them.
+        beside: [inputs, known], an encoder to coordinates chosen before, of unit variance and
+            uncorrelated; the new ones are uncorrelated with them.
 
     Returns:
-        [inputs, rest], as an encoder to coordinates of unit variance.
+        [inputs, inputs - known], an encoder to coordinates of unit variance.
     """
     whitening = principal(moments.xx).encoder
     white = x @ whitening
     y = (y - y.mean(0)) / y.std(0).clamp(min=_TINY)
-    # Products of two inputs are too many to hold for all outputs: one after the other.
-    bends = white.new_zeros(white.shape[1], white.shape[1])
+    # One output at a time: a Hessian for each would not fit into memory.
+    squared_hessians = white.new_zeros(white.shape[1], white.shape[1])
     for column in y.unbind(1):
-        bend = (white * column[:, None]).mT @ white / len(white)
-        bends += bend @ bend
+        hessian = (white * column[:, None]).mT @ white / len(white)
+        squared_hessians += hessian @ hessian
     known = 0
     if beside is not None:
-        # An encoder is its whitened directions, whitened.
+        # The directions of these coordinates among whitened inputs are projected out.
         taken = whitening.mT @ moments.xx @ beside
-        free = torch.eye(len(bends), dtype=torch.float64) - taken @ taken.mT
-        bends, known = free @ bends @ free, beside.shape[1]
-    _, vectors = torch.linalg.eigh(bends)
-    return whitening @ _signed(vectors.flip(1)[:, : len(bends) - known])
+        free = torch.eye(len(squared_hessians), dtype=torch.float64) - taken @ taken.mT
+        squared_hessians, known = free @ squared_hessians @ free, beside.shape[1]
+    _, vectors = torch.linalg.eigh(squared_hessians)
+    return whitening @ _signed(vectors.flip(1)[:, : len(squared_hessians) - known])
 
 
 def active(slopes: torch.Tensor, moments: Moments) -> torch.Tensor:
@@ -178,29 +183,29 @@ def active(slopes: torch.Tensor, moments: Moments) -> torch.Tensor:
         moments: of the inputs.
 
     Returns:
-        [inputs, rank], as an encoder to coordinates of unit variance.
+        [inputs, rank], an encoder to coordinates of unit variance.
     """
-    whitened = principal(moments.xx)
-    white = slopes @ whitened.decoder.mT
+    whitening = principal(moments.xx)
+    white = slopes @ whitening.decoder.mT
     _, vectors = torch.linalg.eigh(white.mT @ white)
-    return whitened.encoder @ _signed(vectors.flip(1))
+    return whitening.encoder @ _signed(vectors.flip(1))
 
 
 def without_linear(moments: Moments, slopes: torch.Tensor) -> Moments:
-    """The moments with what a linear map explains taken off the outputs."""
+    """The moments of inputs and of the residual that a linear map leaves of the outputs."""
     shared = moments.xy.mT @ slopes
-    rest = moments.yy - shared - shared.mT + slopes.mT @ moments.xx @ slopes
+    residual = moments.yy - shared - shared.mT + slopes.mT @ moments.xx @ slopes
     y_mean = moments.y_mean - moments.x_mean @ slopes
-    return replace(moments, y_mean=y_mean, xy=moments.xy - moments.xx @ slopes, yy=rest)
+    return replace(moments, y_mean=y_mean, xy=moments.xy - moments.xx @ slopes, yy=residual)
 
 
 def roots(weight: torch.Tensor | None, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Square root of a weight and its inverse; directions without any get a little."""
+    """Square root of a weight, and its inverse; see `_LEAST_WEIGHT`."""
     if weight is None:
         identity = torch.eye(width, dtype=torch.float64)
         return identity, identity
     values, vectors = torch.linalg.eigh(weight.double().cpu())
-    roots = values.clamp(min=1e-4 * float(values.mean())).sqrt()
+    roots = values.clamp(min=_LEAST_WEIGHT * float(values.mean())).sqrt()
     return (vectors * roots) @ vectors.mT, (vectors / roots) @ vectors.mT
 
 

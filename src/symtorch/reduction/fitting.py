@@ -1,4 +1,4 @@
-"""From what was recorded of a wide block to its coordinates, and to tables in them."""
+"""From the recording of a wide block to its coordinates, and to a recording in them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from .directions import (
 from .request import Reduction
 from .sensitivity import Slopes
 
-PRODUCTS_OF = 32
-"""Output directions are judged by products of this many coordinates: more products than that
-would need more rows than a sample has."""
+PRODUCT_COORDINATES = 32
+"""Coordinates whose products predict the output directions: the products of more coordinates
+would outnumber what a sample's rows can determine."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Reduced:
 
     Args:
         coordinates: the matrices, on the CPU in float32.
-        recording: z0, z1, ... [rows, inputs], and what the equations are to compute
+        recording: z0, z1, ... [rows, inputs], and the reduced outputs that equations are to compute
             [rows, outputs].
     """
 
@@ -51,27 +51,28 @@ def reduce_recording(
     weight: torch.Tensor | None = None,
     slopes_along: Callable[[torch.Tensor], Slopes] | None = None,
 ) -> Reduced:
-    """Choose coordinates, and write a recording in them.
+    """Choose coordinates, and express a recording in them.
 
     Args:
         recording: a sample of the block's rows.
         moments: of all its rows.
-        request: what is wanted.
-        weight: [outputs, outputs], what an error of the outputs costs; equal if None.
+        request: the user's request.
+        weight: [outputs, outputs], the cost of an error of the outputs; equal weights if None.
         slopes_along: gradients of the block, see `output_slopes`; for the method "gradient".
 
     Raises:
-        InputError: the block has fewer coordinates than asked for.
+        InputError: the data have fewer coordinates than requested.
     """
     weight = request.weight if weight is None else weight
     _check_weight(weight, len(moments.yy), recording.block_name)
     predictive = reduced_rank(moments, weight, request.ridge)
     certain = beyond_chance(predictive, moments)
-    path = predictive.first(min(request.rank, certain))
-    full = linear_map(moments, request.ridge) if request.linear is True else None
-    slopes = path.encoder @ path.decoder if full is None else full
+    linear = _LinearPath(
+        predictive.first(min(request.rank, certain)),
+        linear_map(moments, request.ridge) if request.linear is True else None,
+    )
     x = recording.inputs.double().cpu() - moments.x_mean
-    rest = recording.outputs.double().cpu() - moments.y_mean - x @ slopes
+    residual = recording.outputs.double().cpu() - moments.y_mean - x @ linear.slopes
 
     match request.method:
         case "pca":
@@ -79,28 +80,73 @@ def reduce_recording(
         case "gradient":
             assert slopes_along is not None
             found = slopes_along(roots(weight, len(moments.yy))[0])
-            encoder = active(found.values - found.along @ slopes.mT, moments)
+            encoder = active(found.values - found.along @ linear.slopes.mT, moments)
         case "supervised":
             encoder = predictive.encoder
             if certain < request.inputs:
-                encoder = encoder[:, :certain]
-                bent = curved(x, rest, moments, beside=encoder)
-                encoder = torch.cat([encoder, bent], dim=1)
+                encoder = _and_curved(encoder[:, :certain], x, residual, moments)
     _check_count(encoder, request.inputs, "inputs", recording)
+
+    z = x @ encoder[:, : request.inputs]
+    if request.method == "pca":
+        outputs = principal(without_linear(moments, linear.slopes).yy)
+    else:
+        outputs = reduced_rank(Moments.of(_quadratic(z), residual), weight)
+    _check_count(outputs.encoder, request.outputs, "outputs", recording)
+    outputs = outputs.first(request.outputs)
+
+    coordinates = _coordinates(encoder, outputs, linear, recording, moments, request, weight)
+    table_type = recording.inputs.dtype
+    reduced = replace(
+        recording,
+        column_names=(),
+        inputs=z.to(table_type),
+        outputs=(residual @ outputs.reader).to(table_type),
+        layout=coordinates.core,
+    )
+    return Reduced(coordinates, reduced)
+
+
+def _and_curved(
+    encoder: torch.Tensor, x: torch.Tensor, residual: torch.Tensor, moments: Moments
+) -> torch.Tensor:
+    """An encoder, followed by the directions along which the residual curves most."""
+    return torch.cat([encoder, curved(x, residual, moments, beside=encoder)], dim=1)
+
+
+@dataclass(frozen=True)
+class _LinearPath:
+    """The linear map beside the equations: of low rank, or a full matrix in its place."""
+
+    low_rank: LowRank
+    full: torch.Tensor | None
+
+    @property
+    def slopes(self) -> torch.Tensor:
+        """The map as one matrix, [inputs, outputs]."""
+        if self.full is not None:
+            return self.full
+        return self.low_rank.encoder @ self.low_rank.decoder
+
+
+def _coordinates(
+    encoder: torch.Tensor,
+    outputs: LowRank,
+    linear: _LinearPath,
+    recording: Recording,
+    moments: Moments,
+    request: Reduction,
+    weight: torch.Tensor | None,
+) -> Coordinates:
+    """The module with the matrices that were found."""
+    path, full = linear.low_rank, linear.full
+    # The coordinates of the linear path are the leading ones that predict the outputs, so
+    # under "supervised" the equations read the same ones.
     shared = request.method == "supervised"
     if shared:
         encoder = encoder[:, : max(request.inputs, path.rank)]
     else:
         encoder = torch.cat([encoder[:, : request.inputs], path.encoder], dim=1)
-
-    z, left = x @ encoder[:, : request.inputs], without_linear(moments, slopes)
-    if request.method == "pca":
-        outputs = principal(left.yy)
-    else:
-        outputs = reduced_rank(Moments.of(_quadratic(z), rest), weight)
-    _check_count(outputs.encoder, request.outputs, "outputs", recording)
-    outputs = outputs.first(request.outputs)
-
     shape = Shape(
         width=len(moments.xx),
         inputs=request.inputs,
@@ -111,37 +157,31 @@ def reduce_recording(
         target=len(moments.yy),
     )
     coordinates = Coordinates(shape, recording.layout, recording.block_name, request.method)
-    offset = moments.y_mean if full is None else moments.y_mean - moments.x_mean @ full
     coordinates.fill(
         encoder=encoder,
         encoder_bias=-moments.x_mean @ encoder,
         decoder=torch.cat([outputs.decoder, path.decoder]),
-        output_bias=offset,
+        output_bias=moments.y_mean if full is None else moments.y_mean - moments.x_mean @ full,
         input_scale=moments.xx.diagonal().sqrt(),
-        **_variances(outputs, moments, left, weight),
+        **_variances(outputs, moments, without_linear(moments, linear.slopes), weight),
         **({} if full is None else {"linear": full}),
     )
-    kind = recording.inputs.dtype
-    targets = (rest @ outputs.reader).to(kind)
-    reduced = replace(
-        recording, column_names=(), inputs=z.to(kind), outputs=targets, layout=coordinates.core
-    )
-    return Reduced(coordinates, reduced)
+    return coordinates
 
 
 def _variances(
-    outputs: LowRank, moments: Moments, left: Moments, weight: torch.Tensor | None
+    outputs: LowRank, moments: Moments, residual: Moments, weight: torch.Tensor | None
 ) -> dict[str, torch.Tensor]:
-    """Variance of each reduced output, its share in that of the block, and the linear path's."""
+    """Variance of each reduced output, its share of the block's variance, and the linear path's."""
     width = len(moments.yy)
     cost = torch.eye(width, dtype=torch.float64) if weight is None else weight.double().cpu()
     total = (cost * moments.yy).sum()
-    spread = (outputs.reader * (left.yy @ outputs.reader)).sum(0)
-    reach = (outputs.decoder @ cost * outputs.decoder).sum(1)
+    spread = (outputs.reader * (residual.yy @ outputs.reader)).sum(0)
+    cost_per_variance = (outputs.decoder @ cost * outputs.decoder).sum(1)
     return {
         "spread": spread,
-        "shares": spread * reach / total,
-        "linear_share": 1 - (cost * left.yy).sum() / total,
+        "shares": spread * cost_per_variance / total,
+        "linear_share": 1 - (cost * residual.yy).sum() / total,
     }
 
 
@@ -162,7 +202,7 @@ def _check_weight(weight: torch.Tensor | None, width: int, name: str) -> None:
 
 def _quadratic(z: torch.Tensor) -> torch.Tensor:
     """Coordinates and the products of the first of them."""
-    first = z[:, :PRODUCTS_OF]
+    first = z[:, :PRODUCT_COORDINATES]
     a, b = torch.triu_indices(first.shape[1], first.shape[1])
     return torch.cat([z, first[:, a] * first[:, b]], dim=1)
 

@@ -14,8 +14,8 @@ def top_features(
 ) -> list[tuple[str, float]]:
     """The input columns that a coordinate depends on most, with signed weights.
 
-    A weight is what one standard deviation of the column adds to the coordinate, which has
-    a standard deviation of 1 itself.
+    A weight is the change of the coordinate, whose standard deviation is 1, when the column
+    grows by one standard deviation.
 
     Args:
         coordinates: of the block.
@@ -45,14 +45,14 @@ def explained(
     fronts: Mapping[int, Front],
     chosen: Mapping[int, int] | None = None,
 ) -> dict[int, float]:
-    """The part of the outputs' variance that the equation of each reduced output explains.
+    """The share of the outputs' variance that the equation of each reduced output explains.
 
-    Measured on rows held out; variance is counted as the reduction weighs the outputs.
+    Measured on held-out rows, in the metric in which the reduction weighs the outputs.
 
     Args:
         coordinates: of the block.
         fronts: by reduced output.
-        chosen: complexity of the equation meant, by output; otherwise `Front.get_best`.
+        chosen: complexity of the equation to use, by output; `Front.get_best` by default.
     """
     shares, spread = coordinates.shares.tolist(), coordinates.spread.tolist()
     return {
@@ -80,12 +80,13 @@ def describe(
             features = top_features(coordinates, number)
             text = " ".join(f"{weight:+.{digits}g}*{feature}" for feature, weight in features)
             lines.append(f"  {name}: {text}")
-    shares, parts = coordinates.shares.tolist(), explained(coordinates, fronts, chosen)
+    shares = coordinates.shares.tolist()
+    explained_shares = explained(coordinates, fronts, chosen)
     for dim, row in rows.items():
         note = " (trained since)" if row.trained else ""
         lines.append(
-            f"  output {dim}: {shares[dim]:.1%} of the variance, {parts[dim]:.1%} explained by "
-            f"{row.expression.pretty(digits)}{note}"
+            f"  output {dim}: {shares[dim]:.1%} of the variance, {explained_shares[dim]:.1%} "
+            f"explained by {row.expression.pretty(digits)}{note}"
         )
     return "\n".join(lines)
 

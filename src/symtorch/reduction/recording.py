@@ -1,4 +1,4 @@
-"""One pass over data with a wide block watched: its moments, a sample, its coordinates."""
+"""Recording a wide block: its moments and a sample in one pass, then its coordinates."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ def record_reduced(
     input_of: Callable[[Any], Any] | None = None,
     random_state: int = 0,
 ) -> Reduced:
-    """Record a wide block in the few coordinates asked for.
+    """Record a wide block in the few coordinates requested.
 
-    All rows go into the coordinates, ``max_samples`` of them into the recording.
+    Coordinates are chosen from the moments of all rows; the recording keeps ``max_samples``
+    of them. (Most lines of this function describe and pass on its arguments.)
 
     Args:
         block: the block.
         name: for messages.
-        data: batches, iterated twice where the reduction has a loss; or a recording, whose
-            rows are then all there is.
-        reduction: what is wanted.
-        model: takes the batches; the block itself if None.
-        request: what the user said about the block's calls.
+        data: batches, iterated twice if the reduction has a loss; or a recording, whose rows then
+            give the moments too.
+        reduction: the user's request.
+        model: is called with the batches; the block itself if None.
+        request: how the user describes the block's calls.
         max_samples: rows of the recording; None for all.
         input_of: takes a batch to the model's input.
         random_state: seed of the sample.
@@ -50,23 +51,14 @@ def record_reduced(
         InputError: data that cannot be used; fewer coordinates than asked for.
         StateError: the model does not call the block.
     """
+    model = block if model is None else model
+    if reduction.loss is not None:
+        _check_differentiable(name, data, model)
     if isinstance(data, Recording):
-        if reduction.loss is not None:
-            raise InputError(
-                f"block '{name}': Reduction(loss=...) needs the data that the model takes, to "
-                f"differentiate the loss; it was given a Recording"
-            )
         moments = Moments.of(data.inputs, data.outputs)
         return reduce_recording(
             data, moments, reduction, None, lambda root: output_slopes(block, data, root)
         )
-    model = block if model is None else model
-    if reduction.loss is not None:
-        if not isinstance(model, nn.Module):
-            raise InputError(
-                f"block '{name}': Reduction(loss=...) needs parent_model to be an nn.Module"
-            )
-        check_repeatable(data, f"block '{name}': Reduction(loss=...) passes over the data twice")
     reservoir = MomentReservoir(max_samples, random_state)
     recorder = Recorder(block, name, request, max_samples, random_state, reservoir=reservoir)
     run_recorders(model, [recorder], data, input_of, random_state)
@@ -90,3 +82,17 @@ def record_reduced(
         weight,
         lambda root: output_slopes(block, recording, root, random_state),
     )
+
+
+def _check_differentiable(name: str, data: Any, model: nn.Module | Callable[..., Any]) -> None:
+    """Make sure, before anything is recorded, that a loss can be differentiated afterwards."""
+    if isinstance(data, Recording):
+        raise InputError(
+            f"block '{name}': Reduction(loss=...) needs the data that the model takes, to "
+            f"differentiate the loss; it was given a Recording"
+        )
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"block '{name}': Reduction(loss=...) needs parent_model to be an nn.Module"
+        )
+    check_repeatable(data, f"block '{name}': Reduction(loss=...) passes over the data twice")

@@ -1,4 +1,4 @@
-"""Reduction: what a user asks of the few coordinates that stand for a wide block."""
+"""Reduction: a user's request for the few coordinates that stand in for a wide block."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ class Reduction:
         inputs: coordinates that equations are written in.
         outputs: how many equations; each moves the block's output along one direction.
         method: ``"supervised"`` takes the input coordinates that predict the outputs best
-            (reduced-rank regression; where fewer than asked for do, the rest are those
-            along which the outputs bend most). ``"gradient"`` takes those along which the
-            block's output, without the linear path, changes most; it needs a block that
-            can be differentiated row by row, and is the better choice beside a linear
-            path. Both take the output directions that quadratic functions of the
-            coordinates predict best. ``"pca"`` takes principal components on both sides.
-        linear: a linear path from inputs to outputs beside the equations, which is part of
-            what replaces the block: True for a full matrix, a number for its rank (less
-            where only chance is left to predict). A path of some rank goes through the
-            first coordinates where these are the ones that predict the outputs anyway
-            (``"supervised"``); otherwise it has coordinates of its own.
-        loss: weighs errors of the outputs by how much a loss of the model feels them, the
-            second moment of its gradient there: ``loss(output, batch)``, averaged or
-            summed over rows. One more pass over the data, with gradients.
-        weight: [outputs, outputs], such a second moment where it is known already (see
-            `symtorch.reduction.gradient_moment`), in the place of ``loss``.
+            (reduced-rank regression; if fewer than requested predict more than chance, the
+            directions of largest curvature follow). ``"gradient"`` takes the active
+            subspace: directions along which the block's output, less the linear path,
+            changes most; it needs a block that can be differentiated row by row, and is the
+            better choice beside a linear path. Both take the output directions that
+            quadratic functions of the coordinates predict best. ``"pca"`` takes principal
+            components on both sides.
+        linear: a linear path from inputs to outputs beside the equations: True for a full
+            matrix, a number for its rank (reduced to what predicts more than chance). Under
+            ``"supervised"`` a path of limited rank shares the first coordinates with the
+            equations; otherwise it has its own.
+        loss: ``loss(output, batch)``, averaged or summed over rows: errors of the outputs
+            are weighed by the second moment of its gradient at the block's outputs. This
+            takes one more pass over the data, with gradients.
+        weight: [outputs, outputs], such a second moment if it is known already (see
+            `symtorch.reduction.gradient_moment`), instead of ``loss``.
         ridge: added to the inputs' covariance, times their mean variance.
 
     Raises:
@@ -85,5 +85,5 @@ class Reduction:
 
     @property
     def rank(self) -> int:
-        """Rank of the linear path; 0 where it is full or there is none."""
+        """Rank of the linear path; 0 if it is a full matrix or there is none."""
         return 0 if isinstance(self.linear, bool) else self.linear

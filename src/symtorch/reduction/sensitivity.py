@@ -1,7 +1,8 @@
-"""Gradients: of a model's loss at a block's outputs, and of these at its inputs."""
+"""Gradients: of a model's loss at a block's outputs, and of these outputs at its inputs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,13 +21,14 @@ from ..recording.recording import Recording
 from ..recording.running import run_batches
 from .request import Loss
 
-SLOPES = 2000
-"""Rows whose slopes are looked at; their moment settles long before."""
+SLOPE_ROWS = 2000
+"""Rows at which a block is differentiated: enough for the second moment of its gradients to
+converge."""
 
 
 @dataclass(frozen=True)
 class Slopes:
-    """How outputs change with inputs, along one direction of the outputs at each row.
+    """Gradients of a block's output, along one direction of the outputs at each row.
 
     Args:
         along: [rows, outputs], the directions ``v``.
@@ -44,16 +46,16 @@ def output_slopes(
 
     Args:
         block: queried with single rows.
-        recording: of it.
-        root: [outputs, outputs], symmetric: directions are normal numbers times this.
-        random_state: seed of these.
+        recording: of the block.
+        root: [outputs, outputs], symmetric: directions are normal draws times this.
+        random_state: seed of these draws.
 
     Raises:
         InputError: the block cannot be queried row by row.
     """
     try:
         query = BlockQuery.of(block, recording)
-        why = "it is no function that torch can differentiate"
+        why = "torch cannot differentiate its output"
     except InputError as error:
         query, why = None, str(error)
     if query is None or not query.differentiable:
@@ -62,7 +64,7 @@ def output_slopes(
             f"block at single rows, and it cannot be called with its columns alone ({why}); use "
             f"method='supervised'"
         )
-    step = -(-len(recording) // SLOPES)
+    step = math.ceil(len(recording) / SLOPE_ROWS)
     rows = recording.inputs[::step]
     generator = torch.Generator().manual_seed(random_state)
     along = torch.randn(len(rows), len(root), generator=generator, dtype=torch.float64) @ root
@@ -103,44 +105,56 @@ def gradient_moment(
         data: batches.
         loss: of the model's output and the batch.
         input_of: takes a batch to the model's input.
-        random_state: seed of what the model draws.
+        random_state: seed of the model's random draws.
 
     Raises:
         StateError: the loss does not depend on the block's output.
     """
-    width = layout.output.width
-    total, rows = torch.zeros(width, width, dtype=torch.float64), 0
-    tables: list[torch.Tensor] = []
-
-    def rows_of(arguments: Mapping[str, Any]) -> Rows:
-        return layout.read(arguments, "block")
-
-    def cut(rows: Rows, output: Any) -> Any:
-        # Cut off from what came before: only what comes after is differentiated.
-        table = layout.read_output(output, rows, "block").detach().requires_grad_()
-        tables.append(table)
-        return layout.write(table, rows, output)
-
-    def differentiate(output: Any, batch: Any) -> None:
-        nonlocal total, rows
-        value = loss(output, batch)
-        if not tables or not value.requires_grad:
-            raise StateError("Reduction(loss=...): the loss does not depend on the block")
-        # Of these tables alone: the gradients of the model's parameters stay as they are.
-        for slope in torch.autograd.grad(value, tables, allow_unused=True):
-            if slope is not None:
-                slope = slope.double().cpu()
-                total += slope.mT @ slope
-                rows += len(slope)
-        tables.clear()
-
+    moment = _GradientMoment(layout, loss)
     run_batches(
         model,
         data,
-        differentiate,
+        moment.differentiate,
         input_of=input_of,
         random_state=random_state,
         grad=True,
-        hooks=[BlockHook(block, "block", rows_of, cut).attached()],
+        hooks=[BlockHook(block, "block", moment.read, moment.detach).attached()],
     )
-    return total / max(rows, 1)
+    return moment.total / max(moment.rows, 1)
+
+
+class _GradientMoment:
+    """Sums the second moment of a loss's gradient at a block's outputs, batch by batch.
+
+    The block's output is detached from its inputs and made to require gradients, so that only
+    the part of the model behind the block is differentiated, and gradients that the model's
+    parameters have accumulated stay as they are.
+    """
+
+    def __init__(self, layout: Layout, loss: Loss) -> None:
+        width = layout.output.width
+        self.total, self.rows = torch.zeros(width, width, dtype=torch.float64), 0
+        self._layout, self._loss = layout, loss
+        self._tables: list[torch.Tensor] = []
+
+    def read(self, arguments: Mapping[str, Any]) -> Rows:
+        """The rows of a call that begins."""
+        return self._layout.read(arguments, "block")
+
+    def detach(self, rows: Rows, output: Any) -> Any:
+        """The output of a call, detached from what came before it."""
+        table = self._layout.read_output(output, rows, "block").detach().requires_grad_()
+        self._tables.append(table)
+        return self._layout.write(table, rows, output)
+
+    def differentiate(self, output: Any, batch: Any) -> None:
+        """Add the gradients of one batch, at all calls of the block in it."""
+        value = self._loss(output, batch)
+        if not self._tables or not value.requires_grad:
+            raise StateError("Reduction(loss=...): the loss does not depend on the block")
+        for slope in torch.autograd.grad(value, self._tables, allow_unused=True):
+            if slope is not None:
+                slope = slope.double().cpu()
+                self.total += slope.mT @ slope
+                self.rows += len(slope)
+        self._tables.clear()
