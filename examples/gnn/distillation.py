@@ -70,10 +70,11 @@ def distill(forces: Forces, states: Tensor, effort: Effort, seed: int) -> dict[i
     layer = MessagePassingForces(forces.edge, forces.node)
     graph = graph_of(states[:SYSTEMS])
     recording = forces.edge.record(graph, parent_model=layer, max_samples=ROWS, random_state=seed)
-    dims = forces.edge.get_active_dimensions() if forces.edge.symbolic_state.pruning else [0, 1]
+    pruned = forces.edge.symbolic_state.pruning is not None
+    dims = forces.edge.get_active_dimensions() if pruned else [0, 1]
     return forces.edge.distill(
         recording,
-        output_dim=dims,
+        dims,
         variable_transforms=TRANSFORMS,
         weights=_weights(recording),
         # Five terms with free coefficients, as the spring has, are found by evolution rather
