@@ -344,6 +344,7 @@ def test_fused_paths_read_through_the_wrapper(part, training):
         assert torch.equal(layer(x), fused)
 
 
+@pytest.mark.filterwarnings("ignore:block 'self_attn'. its output depends on")
 def test_attention_in_a_fused_layer_is_distilled_and_switched():
     layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True).eval()
     block = wrap(layer, "self_attn", output=0, inputs=("query",))["self_attn"]
