@@ -194,7 +194,7 @@ def test_constraints_count_as_the_rule_counts():
         ({"unary_operators": ["sine"]}, "unknown operator 'sine'; did you mean 'sin'?"),
         ({"unary_operators": ["+"]}, "'+' takes 2 argument(s); it belongs in binary_operators"),
         ({"binary_operators": [], "unary_operators": []}, "no operators"),
-        ({"complexity_of_operators": {"tan": 3}}, "complexity_of_operators names 'tan'"),
+        ({"complexity_of_operators": {"tann": 3}}, "unknown operator 'tann'; did you mean 'tan'?"),
         ({"maxsize": 0}, "maxsize must be at least 1; got 0"),
         ({"timeout_in_seconds": 0}, "timeout_in_seconds must be positive"),
         ({"timeout_in_seconds": float("inf")}, "timeout_in_seconds must be positive and finite"),
@@ -229,3 +229,33 @@ def test_variable_weights_must_match_the_columns():
     assert options.complexity_rule(["a", "b"]).of(Expression.parse("a + b")) == 4
     with pytest.raises(InputError, match="2 entries for 3 columns"):
         options.complexity_rule(["a", "b", "c"])
+
+
+# -- sizes of numbers -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_numbers_whose_squares_leave_float64_are_refused_with_a_factor(size):
+    X = torch.rand(50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.5
+    with pytest.raises(InputError, match=r"output column 'target' .* divide it by"):
+        Problem.split(X, X[:, 0] * size)
+    with pytest.raises(InputError, match=r"input column 'x1' .* divide it by"):
+        Problem.split(X * X.new_tensor([1.0, size]), X[:, 0])
+
+
+@pytest.mark.parametrize("size", [1e-90, 1e-38, 1e38, 1e90])
+def test_large_and_small_numbers_are_scaled_inside(size):
+    X = torch.rand(200, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.5
+    y = X[:, 0] * X[:, 1]
+    problem = Problem.split(X, y * size)
+    options = SearchOptions(niterations=1, timeout_in_seconds=60)
+    front = search(problem, options, engine="sparse")
+    assert front.r2_of(front[-1]) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_an_outlier_that_decides_everything_is_named():
+    X = torch.rand(200, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = X[:, 0].clone()
+    y[7] = 1e38
+    with pytest.warns(UserWarning, match=r"1 of 200 outputs .*the first in row 7"):
+        Problem.split(X, y)

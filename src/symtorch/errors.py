@@ -8,6 +8,8 @@ fix it.
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 
 
@@ -53,6 +55,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 class DependenceWarning(UserWarning):
     """A block's output at a row depends on other rows, or on what is no column."""
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn, and point at the user's own line, however deep inside the package this is called."""
+    # Decorators put frames of contextlib and torch between ours.
+    inside = {__name__.partition(".")[0], "contextlib", "torch"}
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in inside:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 class PoorFitWarning(UserWarning):

@@ -16,7 +16,7 @@ from ..recording.recording import Recording
 from ..reduction import Reduction
 from ..search import SearchOptions
 from ..search.front import Front
-from ..search.spellings import merge_spellings
+from ..search.spellings import jobs_of, merge_spellings
 from ..slime.fitting import local_params
 from ..slime.neighbourhood import Locality
 from .distilling import Search, Variables, distill, explain
@@ -166,7 +166,7 @@ class SymbolicModel(PrunableBlock):
         names, weights, seed, options = merge_spellings(
             sr_params, variable_names, weights, random_state
         )
-        work = Work(n_jobs, progress, stop, checkpoint, resume)
+        work = Work(jobs_of(n_jobs), progress, stop, checkpoint, resume)
         found = distill(
             self._module,
             self.symbolic_state,

@@ -93,7 +93,7 @@ def distill_outputs(
     """
     work = work or Work()
     guest = engine_named(engine)
-    check_honoured(guest, options)
+    options = check_honoured(guest, options)
     _check_rows(recording)
     with torch.no_grad():
         table = features(recording.inputs)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
 from typing import Any
 
-from ..errors import InputError, UnsupportedTypeError, did_you_mean
+from ..errors import InputError, UnsupportedTypeError, did_you_mean, warn_user
 from ..symbolic.complexity import ComplexityRule
 from ..symbolic.definitions import define_operator
 from ..symbolic.operators import Operator, operator_named
+from .foreign import without_foreign
 
 Limits = Mapping[str, int | tuple[int, int]]
 
@@ -87,39 +88,32 @@ class SearchOptions:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any] | SearchOptions | None) -> SearchOptions:
-        """Options from a user's ``sr_params``.
+        """Options from a user's ``sr_params``; PySR's that have no effect are warned about.
 
         Raises:
             InputError: unknown names, unknown operators, values out of range.
         """
         if isinstance(params, SearchOptions):
             return params
-        given = dict(params or {})
+        given = without_foreign(params or {})
         known = [f.name for f in fields(cls)]
         for name in given:
             if name not in known:
                 raise InputError(f"unknown search parameter '{name}'{did_you_mean(name, known)}")
-        for name in ("binary_operators", "unary_operators", "approximation_operators"):
-            if given.get(name) is not None:
-                given[name] = _names(name, given[name])
-        if isinstance(given.get("complexity_of_variables"), Sequence):
-            given["complexity_of_variables"] = tuple(given["complexity_of_variables"])
         return cls(**given)
 
     def __post_init__(self) -> None:
-        operators = {operator.name: operator for operator in (*self.binary, *self.unary)}
+        for name in ("binary_operators", "unary_operators", "approximation_operators"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _names(name, getattr(self, name)))
+        if isinstance(self.complexity_of_variables, Sequence):
+            weights = tuple(self.complexity_of_variables)
+            object.__setattr__(self, "complexity_of_variables", weights)
         _check_arity("binary_operators", self.binary, 2)
         _check_arity("unary_operators", self.unary, 1)
-        if not operators:
+        if not (self.binary or self.unary):
             raise InputError("no operators: give binary_operators or unary_operators")
-        operators |= {operator.name: operator for operator in self.approximations}
-        for name in ("complexity_of_operators", "constraints", "nested_constraints"):
-            for key in getattr(self, name) or ():
-                if operator_named(key, self.custom).name not in operators:
-                    raise InputError(
-                        f"{name} names '{key}', which is not among the search's operators: "
-                        f"{', '.join(operators)}"
-                    )
+        self._leave_out_unused()
         _at_least("maxsize", self.maxsize, 1)
         for name in ("maxdepth", "niterations", "populations", "population_size"):
             _at_least(name, getattr(self, name), 1)
@@ -131,6 +125,51 @@ class SearchOptions:
             raise InputError(f"timeout_in_seconds must be positive and finite; got {timeout}")
         if self.parsimony < 0:
             raise InputError(f"parsimony must not be negative; got {self.parsimony}")
+
+    def _leave_out_unused(self) -> None:
+        """Drop limits and weights of operators that the search does not use, with a warning.
+
+        Raises:
+            InputError: a name of no operator at all.
+        """
+        used = {row.name for row in (*self.binary, *self.unary, *self.approximations)}
+        unused = []
+        for name in _OF_OPERATORS:
+            kept = self._limits(name, used)
+            if kept is not None and len(kept) < len(given := getattr(self, name)):
+                unused += [f"{name}[{key!r}]" for key in given if key not in kept]
+                object.__setattr__(self, name, kept)
+        if unused:
+            warn_user(
+                f"search options for operators that the search does not use: "
+                f"{', '.join(unused)}; it uses {', '.join(sorted(used))}",
+                UserWarning,
+            )
+
+    def _limits(self, name: str, used: Collection[str]) -> Mapping[str, Any] | None:
+        """What an option says of the operators used."""
+        given = getattr(self, name)
+        if given is None:
+            return None
+        return {
+            key: value
+            for key, value in given.items()
+            if operator_named(key, self.custom).name in used
+        }
+
+    def restricted(self, usable: Callable[[Operator], bool]) -> SearchOptions:
+        """The options with only some of the operators, and what is said of these.
+
+        Raises:
+            InputError: none is left.
+        """
+        rows = [row for row in (*self.binary, *self.unary) if usable(row)]
+        used = {row.name for row in rows}
+        return self.replace(
+            binary_operators=_texts(rows, 2),
+            unary_operators=_texts(rows, 1),
+            **{name: self._limits(name, used) for name in _OF_OPERATORS},
+        )
 
     @cached_property
     def binary(self) -> tuple[Operator, ...]:
@@ -262,5 +301,8 @@ def _at_least(name: str, value: int | None, least: int) -> None:
     if value < least:
         raise InputError(f"{name} must be at least {least}; got {value}")
 
+
+_OF_OPERATORS = ("complexity_of_operators", "constraints", "nested_constraints")
+"""Options with an entry an operator."""
 
 _DEFAULT = SearchOptions()

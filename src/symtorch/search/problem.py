@@ -8,11 +8,22 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..errors import InputError
+from ..errors import InputError, warn_user
 from ..symbolic.expression import Expression
 
 Oracle = Callable[[torch.Tensor], torch.Tensor]
 """The function being distilled, on new points: [m, inputs] -> [m], differentiable."""
+
+
+LARGEST = 1e100
+"""Size of a column's values beyond which its squares and products leave float64; the inverse is
+where they vanish."""
+
+OUTLYING = 1e8
+"""Interquartile ranges from the median beyond which an output is named as an outlier."""
+
+FEWEST_ROWS = 10
+QUANTILE_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -117,6 +128,9 @@ class Problem:
         )
         _check_finite(table.X, names, "input")
         _check_finite(table.y[:, None], ("target",), "output")
+        _check_size(table.X, names, "input")
+        _check_size(table.y[:, None], ("target",), "output")
+        _warn_of_outliers(table.y)
         # Rows without weight say nothing, and a half made of them alone could not judge.
         table = table.take((table.weights > 0).nonzero().flatten())
         if (rows := len(table)) < 2:
@@ -172,3 +186,30 @@ def _check_finite(table: torch.Tensor, names: Sequence[str], kind: str) -> None:
                 f"{kind} column '{name}' has {count} value(s) that are NaN or infinite "
                 f"in {len(table)} rows; clean the data before distilling"
             )
+
+
+def _check_size(table: torch.Tensor, names: Sequence[str], kind: str) -> None:
+    """Refuse columns whose squares, or the squares of products, leave float64."""
+    largest = table.abs().amax(0).tolist() if len(table) else []
+    for name, size in zip(names, largest, strict=False):
+        if size > LARGEST or 0 < size < 1 / LARGEST:
+            raise InputError(
+                f"{kind} column '{name}' has values of the size {size:.1e}, whose squares leave "
+                f"float64; divide it by {10.0 ** math.floor(math.log10(size)):.0e}"
+            )
+
+
+def _warn_of_outliers(y: torch.Tensor) -> None:
+    """Name a few rows beside which all others look alike."""
+    if len(y) < FEWEST_ROWS:
+        return
+    some = y[:: math.ceil(len(y) / QUANTILE_ROWS)]
+    low, middle, high = some.quantile(some.new_tensor([0.25, 0.5, 0.75])).tolist()
+    far = (y - middle).abs() > OUTLYING * (high - low)
+    if high > low and bool(far.any()):
+        warn_user(
+            f"{int(far.sum())} of {len(y)} outputs are more than {OUTLYING:.0e} times as far from "
+            f"the median as most (the first in row {int(far.nonzero()[0])}); they alone decide "
+            f"what fits, so leave them out, give them weights, or fit the logarithm",
+            UserWarning,
+        )

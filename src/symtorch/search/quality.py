@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..errors import PoorFitWarning
+from ..errors import PoorFitWarning, warn_user
 from ..symbolic.nodes import Call, Constant, Node, Variable
 
 if TYPE_CHECKING:
@@ -81,23 +79,12 @@ def warn_of_poor_fits(fronts: Mapping[int, Front], block: str) -> None:
         return
     listed = ", ".join(f"{output} (R2 {r2:.2f})" for output, r2 in [*poor.items()][:8])
     more = f" and {len(poor) - 8} more" if len(poor) > 8 else ""
-    warnings.warn(
+    warn_user(
         f"block '{block}': the chosen equations explain less than half of the variance on "
         f"held-out rows for output {listed}{more}; longer equations (maxsize), more rows, more "
         f"time or variable_transforms may help, or the output has no short law",
         PoorFitWarning,
-        stacklevel=_outside(),
     )
-
-
-def _outside() -> int:
-    """The ``stacklevel`` of a warning in the caller that points at the user's own line."""
-    # Decorators put frames of contextlib and torch between ours.
-    inside = {__name__.partition(".")[0], "contextlib", "torch"}
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in inside:
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def _is_sloped_line(row: Candidate) -> bool:

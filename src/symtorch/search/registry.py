@@ -10,7 +10,7 @@ from typing import cast
 
 import torch
 
-from ..errors import EngineUnavailableError, InputError, did_you_mean
+from ..errors import EngineUnavailableError, InputError, did_you_mean, warn_user
 from ..recording.contexts import threads
 from ..symbolic.expression import Expression
 from .engine import FOLLOWED_BY_ALL, Budget, Engine, Interruption, Progress, SearchRun
@@ -18,6 +18,7 @@ from .front import Front
 from .judging import Floor, Judge, mean_of
 from .options import SearchOptions
 from .problem import Problem
+from .spellings import seed_of
 
 _ENGINES: dict[str, str | Callable[[], Engine]] = {
     "auto": "symtorch.search.engines.auto:AutoEngine",
@@ -30,6 +31,9 @@ _ENGINES: dict[str, str | Callable[[], Engine]] = {
 
 SECONDS_PER_OUTPUT = 20.0
 """Budget of a search whose options name none."""
+
+SCREENED = 8
+"""With more inputs than these, and no oracle, forests of scikit-learn say which matter."""
 
 TIDYING = 0.05
 """Time beyond the budget for writing equations in their shortest form: this share of it, and as
@@ -132,15 +136,16 @@ def search(
     """
     options = options or SearchOptions()
     guest = engine_named(engine)
-    check_honoured(guest, options)
+    options = check_honoured(guest, options)
     rule = options.complexity_rule(problem.names)
     judge = Judge(problem, options, rule)
+    _import_first(problem)
     budget = Budget(options.timeout_in_seconds or SECONDS_PER_OUTPUT)
     # A constant target has one explanation; engines are spared the division by its spread.
     if _is_constant(problem):
         return judge.weighed(judge.front(judge.scores([mean_of(problem)])))
     run = SearchRun(
-        random_state,
+        seed_of(random_state),
         budget,
         progress or (lambda _: None),
         interruption=interruption or Interruption(),
@@ -160,18 +165,24 @@ def search(
     return replace(judge.weighed(front), interrupted=run.interrupted)
 
 
-def check_honoured(engine: Engine, options: SearchOptions) -> None:
-    """Refuse options that an engine would silently ignore.
+def check_honoured(engine: Engine, options: SearchOptions) -> SearchOptions:
+    """The options without those that only tune how PySR searches; one warning names them.
 
     Raises:
-        InputError: names the option and the engines that follow it.
+        InputError: an option that an engine would silently ignore; names the engines that
+            follow it.
     """
-    for name in sorted(options.changed() - engine.honours - FOLLOWED_BY_ALL):
+    missed = options.changed() - engine.honours - FOLLOWED_BY_ALL
+    if "parsimony" in missed:
+        warn_user(f"engine '{engine.name}' ignores 'parsimony'; 'pysr' follows it", UserWarning)
+        options = options.replace(parsimony=0.0)
+    for name in sorted(missed - {"parsimony"}):
         able = [other for other in _ENGINES if name in _load(other).honours]
         raise InputError(
             f"engine '{engine.name}' cannot honour '{name}'; "
             f"engines that can: {', '.join(able) or 'none'}"
         )
+    return options
 
 
 def _kept(
@@ -199,6 +210,14 @@ def _floor(judge: Judge, run: SearchRun) -> Floor:
     # Imported when called, for it is made of parts of the engines.
     module = importlib.import_module("symtorch.search.floor")
     return cast(Floor, module.readable_floor(judge, run))
+
+
+def _import_first(problem: Problem) -> None:
+    """Import what engines import on first use, so that no search pays seconds for it."""
+    for module in ("sympy", "scipy.optimize", "symtorch.search.floor"):
+        importlib.import_module(module)
+    if len(problem.names) > SCREENED and problem.oracle is None:
+        importlib.import_module("sklearn.ensemble")
 
 
 def _load(name: str) -> Engine:

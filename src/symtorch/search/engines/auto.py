@@ -127,14 +127,10 @@ def _evolved(
     budget: Budget,
 ) -> Sequence[Expression]:
     """What evolution makes of the front, with the operators that it has."""
-    wide = options.widened()
     try:
-        options = wide.replace(
-            binary_operators=tuple(op.name for op in wide.binary if has_node(op)),
-            unary_operators=tuple(op.name for op in wide.unary if has_node(op)),
-        )
+        options = options.widened().restricted(has_node)
     except InputError:
-        return []  # nothing is left, or a limit names an operator that is not
+        return []  # it has none of the operators
     seeds = [row.expression for row in reversed(front.candidates[1:])][:SEEDS]
     if len(problem.names) > EVOLVED_INPUTS:
         held = {name for row in front for name in row.expression.variables}
