@@ -1,8 +1,8 @@
 """SLIME: equations that hold around one row, for any function that can be called.
 
-It knows functions, tables and recordings; models and their state are for model/.
+It works on functions, tables and recordings; models and their state belong to model/.
 """
 
 from .explaining import explain as explain
 from .explanation import Explanation as Explanation
-from .fidelity import Fidelity as Fidelity
+from .fidelity import LocalFit as LocalFit

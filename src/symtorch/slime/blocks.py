@@ -36,26 +36,31 @@ def explain_outputs(
     """Equations for some outputs of a block around one row of its inputs.
 
     Args:
-        block: it is asked about new rows.
+        block: evaluated at new rows.
         recording: of the block; its inputs are the data.
         dims: outputs to explain.
         features: variables to explain them with.
-        x: [columns], the row; None for all of the data.
+        x: [columns], the row; None explains all of the data.
         locality: what counts as near.
         options: of the search.
         random_state: seed of the rows and of the search.
 
     Raises:
-        InputError: arguments that do not fit, a block that cannot be asked row by row.
+        InputError: arguments that do not fit, a block that cannot be evaluated row by row.
     """
     check_options(options)
     columns = Columns.of(recording.inputs, recording.names)
     plan = Plan.around(x, recording.inputs, columns, locality, random_state)
     view = View(columns, plan.reference, features)
-    said = answers(_query(block, recording), columns, plan.rows)
+    predictions = answers(_query(block, recording), columns, plan.rows)
     return {
         dim: fit_front(
-            Answers.of(plan, said[:, dim]), plan.center, view, Identity(), options, random_state
+            Answers.of(plan, predictions[:, dim]),
+            plan.center,
+            view,
+            Identity(),
+            options,
+            random_state,
         )
         for dim in dims
     }

@@ -1,4 +1,4 @@
-"""Columns: what the inputs of a model may be, so that only such rows are asked about."""
+"""Columns: the values that a model's inputs can take, so that synthetic rows take no others."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ else:
 Array = npt.NDArray[np.float64]
 
 FEW_VALUES = 10
-"""Most distinct values of a column of fractions that is still taken for a discrete one."""
+"""A column of fractions with more distinct values than this is continuous."""
 
 ROWS_A_VALUE = 5
-"""Rows that a value of such a column needs on average."""
+"""Least number of rows per value, on average, of a discrete column of fractions."""
 
 LEAST_SHARE = 0.05
-"""Of two values, the rarer one must be this frequent to be tried everywhere."""
+"""Least frequency of the rarer of two values, for both to be drawn as often as in the data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Column:
         high: the largest.
         mean: over the data.
         scale: standard deviation over the data; 1 where it is constant.
-        values: sorted, all there may be; None for a continuous column.
+        values: all possible values, sorted; None for a continuous column.
         labels: what the values of a nominal column stand for: the numbers in ``values``
             are positions in it, and have no order.
         shares: how often each value occurs in the data, for nominal columns and those of
@@ -60,11 +60,11 @@ class Column:
 
     @property
     def nominal(self) -> bool:
-        """Whether the values are mere names."""
+        """Whether the values are labels without an order."""
         return self.labels is not None
 
     def nearest(self, wanted: Array) -> Array:
-        """The allowed values nearest to numbers [n]; continuous ones as they are."""
+        """The allowed values nearest to numbers [n]; numbers of a continuous column unchanged."""
         if self.values is None:
             return wanted
         position = np.searchsorted((self.values[1:] + self.values[:-1]) / 2, wanted)
@@ -85,8 +85,7 @@ class Columns:
 
     Args:
         columns: in order.
-        like: the first row of the data, as it came: of this kind are the tables that the
-            model is asked about.
+        like: the first row of the data in its own type, which `decode` restores.
     """
 
     columns: tuple[Column, ...]
@@ -99,16 +98,16 @@ class Columns:
         names: Sequence[str] | None = None,
         categorical: Sequence[int | str] = (),
     ) -> Columns:
-        """Look at data.
+        """Columns from data.
 
         Args:
             data: [rows, inputs], an array, tensor or DataFrame.
-            names: of the inputs; made fit for equations (``"mean radius"`` becomes
+            names: of the inputs, turned into identifiers (``"mean radius"`` becomes
                 ``mean_radius``). By default those of the DataFrame, or ``x0, x1, ...``.
-            categorical: names or positions of nominal columns beside those of text.
+            categorical: names or positions of columns of numbers that are nominal.
 
         Raises:
-            InputError: no table, missing values, names that do not fit.
+            InputError: not a table, missing values, a wrong number of names.
         """
         frame = isinstance(data, pd.DataFrame)
         table: Any = data if frame else as_array(data)
@@ -141,10 +140,10 @@ class Columns:
         return tuple(column.name for column in self.columns)
 
     def encode(self, rows: Any) -> Array:
-        """Rows as numbers [rows, inputs]; labels by their position.
+        """Rows as numbers [rows, inputs]; labels become their position.
 
         Raises:
-            InputError: another number of columns, unknown labels, missing values.
+            InputError: a wrong number of columns, unknown labels, missing values.
         """
         frame = isinstance(rows, pd.DataFrame)
         table: Any = rows if frame else as_array(rows)
@@ -159,7 +158,7 @@ class Columns:
         return encoded
 
     def decode(self, encoded: Array) -> Any:
-        """Numbers as rows of the kind that the data came in."""
+        """Numbers as rows of the type that the data had."""
         parts: list[Any] = []
         for i, column in enumerate(self.columns):
             values = encoded[:, i]
@@ -182,10 +181,10 @@ class Columns:
 
 
 def as_array(data: Any) -> npt.NDArray[Any]:
-    """An array from whatever holds one."""
+    """An array from a tensor, a DataFrame or an array."""
     if isinstance(data, torch.Tensor):
         data = data.detach().cpu()
-        # NumPy has no such type.
+        # NumPy has no bfloat16.
         numbers: npt.NDArray[Any] = (data.float() if data.dtype == torch.bfloat16 else data).numpy()
         return numbers
     if isinstance(data, pd.DataFrame | pd.Series):
@@ -224,10 +223,10 @@ def _column(values: Any, name: str, *, nominal: bool) -> Column:
     whole = bool((distinct == np.round(distinct)).all())
     few = len(distinct) <= min(FEW_VALUES, len(numbers) / ROWS_A_VALUE)
     spread = float(numbers.std())
-    # Summing equal numbers can leave a spread of rounding errors.
+    # Rounding can give equal numbers a standard deviation above 0.
     constant = len(distinct) == 1
-    above = float((numbers == distinct[-1]).mean())
-    two = len(distinct) == 2 and LEAST_SHARE <= above <= 1 - LEAST_SHARE
+    share_of_higher = float((numbers == distinct[-1]).mean())
+    binary = len(distinct) == 2 and LEAST_SHARE <= share_of_higher <= 1 - LEAST_SHARE
     return Column(
         name,
         float(distinct[0]),
@@ -235,7 +234,7 @@ def _column(values: Any, name: str, *, nominal: bool) -> Column:
         float(numbers.mean()),
         1.0 if constant else spread,
         distinct if whole or few else None,
-        shares=(1 - above, above) if two else (),
+        shares=(1 - share_of_higher, share_of_higher) if binary else (),
     )
 
 

@@ -1,4 +1,4 @@
-"""explain(): one prediction of any model by an equation that holds around it."""
+"""explain(): an equation that holds around one prediction of any model."""
 
 from __future__ import annotations
 
@@ -52,31 +52,34 @@ def explain(
     ['x0', 'x1', 'x2']
 
     The method is SLIME (Fong & Motani 2025), the symbolic extension of LIME (Ribeiro et
-    al. 2016, https://doi.org/10.1145/2939672.2939778): the rows of the data nearest to x,
-    and synthetic rows z ~ Normal(x, diag(v)), are put to the model; rows of the data
-    weigh ``real_weight``, synthetic ones ``exp(-sum((z - x)**2 / (width**2 v)))``; the
-    equations that fit best under these weights are searched, and of them the simplest is
-    chosen that is within 5 % of the lowest error on further rows. Differences to the
-    publication: the default width is the square root of the number of inputs that vary,
-    since with width 1 the weights of many inputs all but vanish; distances are between
-    standardised inputs; every equation passes through the model's value at x.
+    al. 2016, https://doi.org/10.1145/2939672.2939778). The model is evaluated at the rows of
+    the data nearest to x and at synthetic rows z ~ Normal(x, diag(v)). Rows of the data get
+    the weight ``real_weight``, synthetic ones ``exp(-sum((z - x)**2 / (width**2 v)))``. A
+    search finds equations that fit well under these weights, and the simplest one within 5 %
+    of the lowest error on further rows is chosen. Differences from the publication: the
+    default width is the square root of the number of inputs that vary, since with width 1
+    the weights all but vanish for many inputs; distances are between standardised inputs;
+    every equation passes through the model's value at x.
 
-    Inputs stay what they are: whole numbers and columns of few values keep to the values
-    in the data, others within the range of the data, text and categories to their labels
-    (an equation sees whether they are those of x: ``city_is_Rome``). Class probabilities
-    are explained through their log-odds, but shown, and judged, as probabilities.
+    Synthetic rows look like the data: whole numbers and columns of few values take only
+    values in the data, other numbers stay within its range, text and categories keep to
+    their labels (an equation sees whether they equal those of x: ``city_is_Rome``). Class
+    probabilities are explained through their log-odds, but shown, and judged, as
+    probabilities.
+
+    (The function is long because its arguments are: its body only calls the steps.)
 
     Args:
         f: an `nn.Module`; a function from a table like ``data`` [rows, inputs] to [rows] or
             [rows, outputs]; a method of an estimator, or an estimator, whose
-            ``predict_proba`` or else ``predict`` is used. It is asked once, about
+            ``predict_proba`` or else ``predict`` is used. It is called once, with
             ``1 + n_neighbors + 2.5 * n_synthetic`` rows.
-        x: the row to explain, [inputs]; None explains all of the data: 3/5 of its rows,
-            10,000 at most, are fitted and the neighbourhood's arguments are not used.
+        x: the row to explain, [inputs]; None explains all of the data: of at most 10,000 of
+            its rows 3/5 are fitted, and the arguments of the neighbourhood have no effect.
         data: [rows, inputs], an array, tensor or DataFrame, such as the training data.
         n_neighbors: nearest rows of the data to use.
-        n_synthetic: synthetic rows to fit; half as many choose the equation, as many
-            again measure its fidelity. At least 20.
+        n_synthetic: synthetic rows to fit, at least 20; half as many more choose the
+            equation, and as many more measure its fidelity.
         real_weight: weight of the nearest rows.
         kernel_width: of the weights, in standard deviations of the synthetic rows.
         metric: of the distance between standardised rows, any of
@@ -84,11 +87,11 @@ def explain(
         variance: v of the synthetic rows, in squared units of the inputs: a number or
             [inputs]; half the variance among the nearest rows by default.
         feature_names: one per input; by default those of the DataFrame, or x0, x1, ...
-        categorical_features: names or positions of inputs whose numbers are mere labels.
+        categorical_features: names or positions of inputs whose numbers are only labels.
         variable_transforms: variables of the equation in place of the inputs, by name:
             ``{"r": "sqrt(dx**2 + dy**2)"}``, or functions, see `Features`.
         output: which output of ``f``, which class for probabilities.
-        link: "logit" explains log-odds, "identity" the answers as they are; "auto" takes
+        link: "logit" explains log-odds, "identity" the predictions themselves; "auto" takes
             log-odds for ``predict_proba`` and for rows of outputs that sum to 1.
         random_state: seed of a generator of its own.
         timeout_in_seconds: budget of the search, without the calls of ``f``.
@@ -96,8 +99,8 @@ def explain(
             number of terms, 12 by default, ``maxsize`` (100) the length.
 
     Raises:
-        InputError: arguments that do not fit, answers that are no finite numbers.
-        UnsupportedTypeError: an ``f`` that cannot be asked.
+        InputError: arguments that do not fit, predictions that are not finite numbers.
+        UnsupportedTypeError: an ``f`` that is neither a function nor an estimator.
     """
     locality = Locality(n_neighbors, n_synthetic, real_weight, kernel_width, metric, variance)
     params = local_params(sr_params)
@@ -110,9 +113,9 @@ def explain(
     plan = Plan.around(x, data, columns, locality, random_state)
     names = View.names_of(columns, plan.reference)
     view = View(columns, plan.reference, Features.plan(names, None, variable_transforms))
-    said = answers(query, columns, plan.rows)
-    scale = choose_link(link, said, probabilities=probabilities)
-    found = Answers.of(plan, choose_output(said, output))
+    predictions = answers(query, columns, plan.rows)
+    scale = choose_link(link, predictions, probabilities=probabilities)
+    found = Answers.of(plan, choose_output(predictions, output))
     front = fit_front(found, plan.center, view, scale, options, random_state)
     explanation = Explanation(
         front=front,

@@ -1,4 +1,4 @@
-"""Explanation: an equation that holds around one prediction, and what can be read off it."""
+"""Explanation: an equation that holds around one prediction, its gradient, effects and fit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..recording.features import Features
 from ..search.front import Front
 from ..symbolic.expression import Expression
 from .columns import Array
-from .fidelity import Fidelity, r_squared
+from .fidelity import LocalFit, r_squared
 from .fitting import Answered
 from .link import LINKS, Link
 from .neighbourhood import Points
@@ -35,14 +35,14 @@ class Explanation:
     Args:
         front: the equations, from the simplest to the most accurate, on the scale of
             ``link``; losses are weighted mean squared errors.
-        complexity: of the equation that all else is about.
+        complexity: of the chosen equation, which all properties describe.
         link: ``identity``, or ``logit`` where the equation gives log-odds.
-        prediction: what the model says at x; nan for a global explanation.
+        prediction: the model's at x; nan for a global explanation.
         center: x, encoded: [inputs]; None for a global explanation.
         view: from encoded rows to the variables of the equation.
         spread: [inputs], standard deviation around x; 0 where an input was held.
-        fresh: rows for the fidelity, used for nothing else.
-        output: column of the model's answers.
+        fresh: held-out rows, for the fidelity and the effects.
+        output: column of the model's predictions.
         query: the model; None after loading.
     """
 
@@ -65,7 +65,7 @@ class Explanation:
         return self.front.select(self.complexity).expression
 
     def with_complexity(self, complexity: int) -> Explanation:
-        """The same explanation by another equation of the front.
+        """The same explanation with another equation of the front.
 
         Raises:
             InputError: there is no equation of that complexity.
@@ -73,9 +73,9 @@ class Explanation:
         return replace(self, complexity=self.front.select(complexity).complexity)
 
     def predict(self, rows: Any) -> Array:
-        """What the equation says about rows of the data's kind: [n, inputs] -> [n].
+        """The equation's predictions for rows like those of the data: [n, inputs] -> [n].
 
-        In the units of the model: probabilities where it gives probabilities.
+        In the units of the model: probabilities if it predicts probabilities.
         """
         return self.approximate(self.view.columns.encode(rows))
 
@@ -90,35 +90,35 @@ class Explanation:
         return np.broadcast_to(found, len(variables))
 
     def ask(self, encoded: Array) -> Array:
-        """What the model says about encoded rows [n, inputs]: [n].
+        """The model's predictions for encoded rows [n, inputs]: [n].
 
         Raises:
-            StateError: the explanation was loaded, and no file holds the model.
+            StateError: the explanation was loaded without its model.
         """
         if self.query is None:
             raise StateError(
                 "a loaded explanation does not know its model; hand it over: "
                 "Explanation.from_json(text, f)"
             )
-        said = answers(self.query, self.view.columns, encoded)
-        return choose_output(said, self.output).astype(np.float64)
+        predictions = answers(self.query, self.view.columns, encoded)
+        return choose_output(predictions, self.output).astype(np.float64)
 
     # ---------------------------------------------------------------- reading it
 
     @property
     def value(self) -> float:
-        """What the equation says at x, in the units of the model; nan without an x."""
+        """The equation's prediction at x, in the units of the model; nan without an x."""
         if self.center is None:
             return math.nan
         return float(self.approximate(self.center[None])[0])
 
     @cached_property
     def gradient(self) -> dict[str, float]:
-        """How the prediction changes with each input at x: derivatives, by name.
+        """Derivatives of the equation's prediction at x with respect to the inputs, by name.
 
-        Of the equation, in units of the model per unit of the input: a positive one
-        pushes the prediction up. Steps have none, and nominal inputs are left out: see
-        `effects` for both. Without an x it is taken at the mean of the fresh rows.
+        In units of the model per unit of the input. Steps have derivative 0, and nominal
+        inputs are left out: see `effects` for both. Without an x it is taken at the mean of
+        the fresh rows.
         """
         seen = torch.from_numpy(self.view.seen(self.middle[None])).requires_grad_()
         with torch.inference_mode(False), torch.enable_grad():
@@ -142,11 +142,11 @@ class Explanation:
 
     @cached_property
     def effects(self) -> dict[str, float]:
-        """What each input does around x, by name, the strongest first.
+        """The effect of each input around x, by name, the strongest first.
 
-        The size is how far the equation's prediction moves (standard deviation) when only
-        that input varies as it does around x; the sign says whether a larger value
-        pushes the prediction up (+) or down (-).
+        The size is the standard deviation of the equation's prediction when only that input
+        varies, as it does around x; the sign says whether a larger value raises the
+        prediction (+) or lowers it (-).
         """
         points = self.fresh.points
         found = {}
@@ -154,7 +154,7 @@ class Explanation:
             rows = np.repeat(self.middle[None], len(points), axis=0)
             rows[:, i] = points.rows[:, i]
             moved = self.approximate(rows)
-            # A constant's mean can differ from it in the last digit.
+            # The mean of equal numbers can differ from them in the last digit.
             if np.ptp(moved) == 0:
                 continue
             moved = moved - np.average(moved, weights=points.weights)
@@ -174,11 +174,11 @@ class Explanation:
         return np.where(nominal, reference, means)
 
     @cached_property
-    def fidelity(self) -> Fidelity:
-        """How well the equation stands for the model, on rows that it has not seen."""
+    def fidelity(self) -> LocalFit:
+        """How well the equation fits the model, on rows that were not used to find it."""
         points, predictions = self.fresh.points, self.fresh.predictions
         approximations = self.approximate(points.rows)
-        return Fidelity(
+        return LocalFit(
             weighted_r2=r_squared(predictions, approximations, points.weights),
             r2=r_squared(predictions, approximations, np.ones(len(points))),
             error_at_x=abs(self.value - self.prediction),
@@ -188,13 +188,13 @@ class Explanation:
     # ---------------------------------------------------------------- showing it
 
     def plot(self, inputs: int = 4) -> Figure:
-        """Model and equation along the strongest inputs, and what each input does.
+        """Model and equation along the strongest inputs, and the effect of each input.
 
-        Needs matplotlib; nothing is shown or left open: a notebook shows what the call
-        returns, ``figure.savefig("x.png")`` writes it.
+        Needs matplotlib. No window is opened: a notebook shows the returned figure, and
+        ``figure.savefig("x.png")`` writes it.
 
         Args:
-            inputs: how many inputs get a panel.
+            inputs: number of inputs that get a panel.
 
         Raises:
             StateError: the explanation was loaded without its model.
@@ -269,14 +269,14 @@ class Explanation:
 
     @classmethod
     def from_json(cls, text: str, f: Any = None) -> Explanation:
-        """Read what `to_json` wrote; nothing in the text is executed.
+        """An explanation from the text that `to_json` wrote; nothing in it is executed.
 
         Args:
             text: the JSON.
-            f: the model, which only `plot` needs.
+            f: the model, needed only by `plot` and `ask`.
 
         Raises:
-            InputError: not such a text.
+            InputError: the text is not a saved explanation.
         """
         from .target import query_of
 

@@ -15,17 +15,20 @@ if TYPE_CHECKING:
     from .explanation import Explanation
 
 POINTS = 101
+"""Points of a curve along an input."""
+
 REACH = 2.5
-"""How far panels go, in standard deviations of the synthetic rows."""
+"""Half-width of a panel, in standard deviations of the synthetic rows."""
 
 UP, DOWN, MODEL = "#4c72b0", "#c44e52", "#555555"
 BARS = 10
+"""Most inputs in the panel of effects."""
 
 
 def draw(explanation: Explanation, inputs: int) -> Figure:
     """See `Explanation.plot`."""
     try:
-        # Not pyplot: it would keep the figure and choose a window system.
+        # Not pyplot, which would keep the figure and choose a window system.
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingDependencyError(

@@ -27,7 +27,7 @@ from .planning import Plan
 from .view import View
 
 SECONDS = 5.0
-"""Budget of the search, which as a rule needs a tenth of it."""
+"""Default budget of the search, which usually needs a tenth of it."""
 
 DEFAULTS: Mapping[str, Any] = {
     "binary_operators": ("+", "-", "*", "/", "greater"),
@@ -36,15 +36,18 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """Search options of a local explanation that differ from those of other searches."""
 
-WITHIN = 1.05
-"""The chosen equation is the simplest with a loss up to this times the lowest."""
+ACCEPTED = 1.05
+"""The chosen equation is the simplest one with a loss up to this times the lowest."""
+
+LEAST_USABLE = 0.5
+"""Share of the rows at which the variable transforms must be finite."""
 
 EXACT = 1e-12
-"""Losses below this share of the simplest equation's are as good as none."""
+"""A loss below this share of the simplest equation's counts as 0."""
 
 
 def check_options(options: SearchOptions) -> None:
-    """Refuse options that the search of local equations does not follow.
+    """Refuse options that the local engine does not honour.
 
     Raises:
         InputError: there is such an option.
@@ -65,7 +68,7 @@ def local_params(
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """Rows, their weights, and what the model said about them [n]."""
+    """Rows, their weights, and the model's predictions for them [n]."""
 
     points: Points
     predictions: Array
@@ -73,14 +76,14 @@ class Answered:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model said about the rows of a plan.
+    """A model's predictions for the rows of a plan.
 
     Args:
         fit: rows to fit.
         judge: rows to choose by.
         fresh: rows for the fidelity.
-        at_center: about the explained row; None for all of the data.
-        precision: of its numbers, relative.
+        at_center: at the explained row; None for a global explanation.
+        precision: relative, of the model's numbers.
     """
 
     fit: Answered
@@ -91,8 +94,8 @@ class Answers:
 
     @classmethod
     def of(cls, plan: Plan, predictions: npt.NDArray[Any]) -> Answers:
-        """Predictions for the rows of a plan put to these rows."""
-        kind = predictions.dtype if predictions.dtype.kind == "f" else np.dtype(np.float64)
+        """Split predictions for all rows of a plan into its parts."""
+        computed_in = predictions.dtype if predictions.dtype.kind == "f" else np.dtype(np.float64)
         predictions = predictions.astype(np.float64)
         parts = (plan.draws.fit, plan.draws.judge, plan.draws.fresh)
         first = 0 if plan.center is None else 1
@@ -102,7 +105,7 @@ class Answers:
             for points, (low, high) in zip(parts, itertools.pairwise(edges), strict=True)
         )
         at_center = float(predictions[0]) if first else None
-        return cls(fit, judge, fresh, at_center, float(np.finfo(kind).eps))
+        return cls(fit, judge, fresh, at_center, float(np.finfo(computed_in).eps))
 
 
 def fit_front(
@@ -113,12 +116,12 @@ def fit_front(
     options: SearchOptions,
     random_state: int,
 ) -> Front:
-    """Search equations on the scale of the link; with a centre, all pass through its value.
+    """Search equations on the scale of the link; with a centre, all pass through the model's value.
 
     Raises:
-        InputError: variable transforms that are not finite at x or for half of the rows.
+        InputError: variable transforms that are not finite at x, or for more than half of the rows.
     """
-    # Imported here: with it come SymPy and half of SciPy.
+    # Imported on use: it imports SymPy and half of SciPy.
     from ..search.engines.local import Anchor, LocalEngine
 
     train = _sample(answers.fit, view, link)
@@ -153,15 +156,15 @@ def fit_front(
 def simplest_good(front: Front) -> int:
     """Complexity of the simplest equation that is nearly as good as the best."""
     lowest = min(row.validation_loss for row in front)
-    limit = max(WITHIN * lowest, EXACT * front[0].validation_loss, front.loss_floor)
+    limit = max(ACCEPTED * lowest, EXACT * front[0].validation_loss, front.loss_floor)
     return front.select(max_loss=limit).complexity
 
 
 def _sample(answered: Answered, view: View, link: Link) -> Sample:
     table = view.variables(answered.points.rows)
-    # A transform may have no value on some synthetic rows: log of a negative number.
+    # A transform may be undefined at some synthetic rows: the log of a negative number.
     usable = np.asarray(np.isfinite(table).all(axis=1))
-    if usable.mean() < 0.5:
+    if usable.mean() < LEAST_USABLE:
         raise InputError(
             f"variable transforms are not finite on {np.sum(~usable)} of {len(usable)} rows "
             f"around x"

@@ -1,4 +1,4 @@
-"""Links: the scale on which a prediction is explained, and the way back."""
+"""Links: the scale on which a prediction is explained, and its inverse."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ Array = npt.NDArray[np.float64]
 LinkName = Literal["identity", "logit"]
 
 MARGIN = 0.005
-"""How far probabilities are moved away from 0 and 1."""
+"""Distance that probabilities keep from 0 and 1."""
 
 LEAST_WEIGHT = 0.1
-"""Weight of a row whose probability is 0 or 1, against one of a half."""
+"""Least weight of a row, near probability 0 or 1, relative to a row of probability 1/2."""
 
 
 class Link(Protocol):
-    """A monotonic map between predictions and what the equation gives."""
+    """A monotonic map between predictions and the scale of the equation."""
 
     @property
     def name(self) -> LinkName:
-        """As it is saved."""
+        """Name in saved files."""
 
     def forward(self, prediction: Array) -> Array:
         """From predictions [n] to the equation's scale [n]."""
 
     def inverse(self, value: Array) -> Array:
-        """And back."""
+        """From the equation's scale [n] to predictions [n]."""
 
     def slope(self, value: Array) -> Array:
         """Derivative of `inverse` [n]."""
@@ -72,8 +72,8 @@ class Logit:
     >>> Logit().inverse(Logit().forward(np.array([0.0, 0.3, 1.0])))
     array([0. , 0.3, 1. ])
 
-    Forests answer 0 and 1, whose log-odds are infinite; so probabilities are first drawn
-    in to 0.005 ... 0.995, and out again on the way back (Smithson & Verkuilen 2006,
+    Forests predict 0 and 1, whose log-odds are infinite; so probabilities are first shrunk to
+    0.005 ... 0.995, and stretched again by the inverse (Smithson & Verkuilen 2006,
     https://doi.org/10.1037/1082-989X.11.1.54).
     """
 
@@ -86,20 +86,20 @@ class Logit:
 
     def inverse(self, value: Array) -> Array:
         """Probabilities of log-odds, between 0 and 1 whatever the value."""
-        # Rounded, so that what went in as 0.3 comes out as 0.3.
-        wide = (special.expit(value) - MARGIN) / (1 - 2 * MARGIN)
-        found: Array = np.clip(np.round(wide, 14), 0, 1)
+        # Rounded, so that 0.3 is restored as 0.3.
+        stretched = (special.expit(value) - MARGIN) / (1 - 2 * MARGIN)
+        found: Array = np.clip(np.round(stretched, 14), 0, 1)
         return found
 
     def slope(self, value: Array) -> Array:
-        """``p (1 - p)``, widened as `inverse` is; 0 where that is cut off."""
+        """``p (1 - p)``, stretched as `inverse` is; 0 where `inverse` is clipped."""
         probability = special.expit(value)
         inside = np.abs(probability - 0.5) <= 0.5 - MARGIN * (1 - 1e-9)
         found: Array = np.where(inside, probability * (1 - probability) / (1 - 2 * MARGIN), 0.0)
         return found
 
     def importance(self, prediction: Array) -> Array:
-        """``(4 p (1 - p))**2``: an error e of the log-odds is one of ``p (1 - p) e`` in p."""
+        """``(4 p (1 - p))**2``: an error e of the log-odds is an error ``p (1 - p) e`` of p."""
         found: Array = np.maximum(np.square(4 * prediction * (1 - prediction)), LEAST_WEIGHT)
         return found
 

@@ -17,21 +17,25 @@ from .columns import Array, Column, Columns
 special = LazyModule("scipy.special")
 distance = LazyModule("scipy.spatial.distance")
 
-JUDGES = 0.5
-"""Rows that choose between equations, as a share of the synthetic ones that are fitted."""
+JUDGE_SHARE = 0.5
+"""Number of rows that choose between equations, as a share of the synthetic rows to fit."""
 
 LEAST_SYNTHETIC = 20
+"""Fewer rows could not tell two equations apart."""
 
-KEPT = 0.5
-"""Chance of a synthetic row to keep the label of x; else it has one as often as the data.
+LEAST_ROWS = 10
+"""Fewer rows of data cannot be split into rows to fit, to choose by and to judge by."""
+
+KEEP = 0.5
+"""Probability that a synthetic row keeps the label of x; otherwise it draws one from the data.
 
 Labels, and columns of two values, have no near and far: the nearest rows mostly share them with
-x, and half of their variance would say that nothing else is possible."""
+x, so that half of their variance would hardly let them change."""
 
 
 @dataclass(frozen=True, eq=False)
 class Locality:
-    """What counts as near, see `explain`.
+    """The neighbourhood a user asks for, see `explain`.
 
     Raises:
         InputError: numbers out of range.
@@ -71,7 +75,7 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Rows to fit, rows to choose between equations by, and rows for neither."""
+    """Rows to fit, rows to choose between equations by, and fresh rows to judge the choice by."""
 
     fit: Points
     judge: Points
@@ -80,7 +84,7 @@ class Draws:
 
 @dataclass(frozen=True, eq=False)
 class Neighbourhood:
-    """A point, and how far each input goes around it.
+    """A point, and how far each input varies around it.
 
     Args:
         columns: of the data.
@@ -88,7 +92,7 @@ class Neighbourhood:
         nearest: [neighbours, inputs], the nearest rows of the data.
         variance: [inputs] of the synthetic rows; 0 where an input is held.
         width: of the kernel, in standard deviations.
-        switching: [inputs], whether values are drawn from the data's instead of around x.
+        switching: [inputs], whether values are drawn from those in the data, not around x.
     """
 
     columns: Columns
@@ -106,7 +110,7 @@ class Neighbourhood:
 
         Raises:
             InputError: fewer rows than neighbours, an unknown metric, a variance of
-                another shape, or rows that are all equal to the point.
+                the wrong shape, or rows that all equal the point.
         """
         if locality.n_neighbors > len(data):
             raise InputError(f"n_neighbors={locality.n_neighbors}, but data has {len(data)} rows")
@@ -136,8 +140,8 @@ class Neighbourhood:
         _warn_held(variance, columns, locality)
         width = locality.kernel_width
         if width is None:
-            # In d inputs the exponent is the sum of d terms of mean 1: with width 1 the
-            # weights would be 3**(-d/2) on average.
+            # The exponent sums d terms of mean 1 for d inputs: with width 1 the weights
+            # would be 3**(-d/2) on average.
             width = math.sqrt(max(int(np.count_nonzero(variance)), 1))
         return cls(columns, center, nearest, variance, width, switching)
 
@@ -148,15 +152,15 @@ class Neighbourhood:
             if self.variance[i] == 0:
                 continue
             if self.switching[i] and column.values is not None:
-                others = generator.choice(column.values, count, p=column.shares)
-                kept = generator.random(count) < KEPT
-                rows[:, i] = np.where(kept, self.center[i], others)
+                from_data = generator.choice(column.values, count, p=column.shares)
+                kept = generator.random(count) < KEEP
+                rows[:, i] = np.where(kept, self.center[i], from_data)
                 continue
             deviation = math.sqrt(float(self.variance[i]))
             center = float(self.center[i])
-            # x itself may lie outside of the data.
+            # x itself may lie outside the data.
             bounds = np.array([min(column.low, center), max(column.high, center)])
-            # Through the quantiles, which keeps to the bounds without piling up on them.
+            # Drawing quantiles keeps rows within the bounds without piling up on them.
             below, above = special.ndtr((bounds - center) / deviation)
             quantiles = below + (above - below) * generator.random(count)
             drawn = center + deviation * special.ndtri(quantiles)
@@ -179,18 +183,20 @@ class Neighbourhood:
         fit = Points(
             np.vstack([self.nearest, synthetic.rows]), np.concatenate([real, synthetic.weights])
         )
-        judges = self.draw(math.ceil(JUDGES * count), generator)
-        return Draws(fit, judges, self.draw(count, generator))
+        judge = self.draw(math.ceil(JUDGE_SHARE * count), generator)
+        return Draws(fit, judge, self.draw(count, generator))
 
 
 def everywhere(data: Array, generator: np.random.Generator, most: int = 10_000) -> Draws:
-    """The rows of a global explanation: 3/5 of the data, 1/5 and 1/5, all of one weight.
+    """The rows of a global explanation: 3/5 of the data, 1/5 and 1/5, with equal weights.
 
     Raises:
-        InputError: fewer than 10 rows.
+        InputError: fewer than `LEAST_ROWS`.
     """
-    if len(data) < 10:
-        raise InputError(f"data has {len(data)} rows; a global explanation needs at least 10")
+    if len(data) < LEAST_ROWS:
+        raise InputError(
+            f"data has {len(data)} rows; a global explanation needs at least {LEAST_ROWS}"
+        )
     order = generator.permutation(len(data))[:most]
     first, second = 3 * len(order) // 5, 4 * len(order) // 5
     fit, judge, fresh = (
@@ -200,7 +206,7 @@ def everywhere(data: Array, generator: np.random.Generator, most: int = 10_000) 
 
 
 def deviations(rows: Array, center: Array, columns: Columns) -> Array:
-    """``rows - center`` [n, inputs]; for nominal inputs 1 where they differ."""
+    """``rows - center`` [n, inputs]; for nominal inputs 1 if they differ, else 0."""
     nominal = np.array([column.nominal for column in columns.columns])
     difference = rows - center
     return np.where(nominal, difference != 0, difference)
@@ -210,12 +216,12 @@ def _allowed(drawn: Array, column: Column, center: float) -> Array:
     if column.values is None:
         return drawn
     snapped: Array = column.nearest(drawn)
-    # x may have a value that the data have not.
+    # x may have a value that is not in the data.
     return np.where(np.abs(drawn - center) < np.abs(drawn - snapped), center, snapped)
 
 
 def _distances(center: Array, data: Array, columns: Columns, metric: str) -> Array:
-    """From a point to each row of data, every input in standard deviations."""
+    """From a point to each row of data, with each input in units of its standard deviation."""
     scale = np.array([column.scale for column in columns.columns])
     mean = np.array([column.mean for column in columns.columns])
     nominal = np.array([column.nominal for column in columns.columns])
@@ -229,14 +235,14 @@ def _distances(center: Array, data: Array, columns: Columns, metric: str) -> Arr
 
 
 def _half_variance(nearest: Array) -> Array:
-    same = (nearest == nearest[0]).all(axis=0)  # exactly 0 there, whatever the rounding
+    same = (nearest == nearest[0]).all(axis=0)  # np.var may round to more than 0
     return np.where(same, 0.0, nearest.var(axis=0) / 2)
 
 
 def _nearest_that_differ(
     center: Array, ordered: Array, inputs: npt.NDArray[np.bool_], count: int
 ) -> Array:
-    """The first rows of a table, from near to far, that differ from the centre and each other."""
+    """The nearest rows that differ from the centre and from each other; ``ordered`` by distance."""
     differ = ordered[(ordered[:, inputs] != center[inputs]).any(axis=1)]
     if len(differ):
         warnings.warn(
@@ -250,10 +256,10 @@ def _nearest_that_differ(
 
 
 def _switching_variance(column: Column, value: float) -> float:
-    """Variance of a column whose values are drawn from the data's; of labels, of a change."""
+    """Variance of a column that draws values from the data; for labels, of whether they change."""
     assert column.values is not None
     same = sum(s for v, s in zip(column.values, column.shares, strict=True) if v == value)
-    changed = (1 - KEPT) * (1 - same)
+    changed = (1 - KEEP) * (1 - same)
     size: float = 1.0 if column.nominal else column.high - column.low
     return changed * (1 - changed) * size * size
 

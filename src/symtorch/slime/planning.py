@@ -1,4 +1,4 @@
-"""Plan: which rows a model is asked about for one explanation."""
+"""Plan: the rows at which a model is evaluated for one explanation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .neighbourhood import Draws, Locality, Neighbourhood, everywhere
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The rows, and what they are spread around.
+    """The rows, and the point around which they are spread.
 
     Args:
         draws: rows to fit, to choose and to judge by.
@@ -32,10 +32,10 @@ class Plan:
     def around(
         cls, x: Any, data: Any, columns: Columns, locality: Locality, random_state: int
     ) -> Plan:
-        """Choose rows around ``x``, or from all of ``data`` [rows, inputs] where that is None.
+        """Choose rows around ``x``, or from all of ``data`` [rows, inputs] if ``x`` is None.
 
         Raises:
-            InputError: an ``x`` that is not one row of the columns, too few rows.
+            InputError: an ``x`` that is not one row, too few rows of data.
         """
         table = columns.encode(data)
         generator = np.random.default_rng(random_state)

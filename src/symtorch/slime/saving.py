@@ -21,7 +21,7 @@ Numbers = tuple[float, ...]
 
 @dataclass(frozen=True)
 class SavedColumn:
-    """A `Column` in a document; labels that JSON has no form for are text there."""
+    """A `Column` in a document; labels that JSON cannot express are saved as text."""
 
     name: str
     low: float
@@ -55,7 +55,7 @@ FORMAT = Format("symtorch.explanation", 2, "explanation", SavedExplanation)
 
 
 def columns_to_saved(columns: Columns) -> tuple[SavedColumn, ...]:
-    """One entry a column."""
+    """One entry per column."""
     return tuple(
         SavedColumn(
             column.name,
@@ -71,7 +71,7 @@ def columns_to_saved(columns: Columns) -> tuple[SavedColumn, ...]:
 
 
 def columns_from_saved(saved: Sequence[SavedColumn]) -> Columns:
-    """The inverse of `columns_to_saved`. What kind of table the data came in is not kept.
+    """The inverse of `columns_to_saved`. The type of the data is not kept.
 
     Raises:
         InputError: names that cannot be variables.
@@ -94,10 +94,10 @@ def columns_from_saved(saved: Sequence[SavedColumn]) -> Columns:
 
 
 def numbers(value: Any, *shape: int) -> Array:
-    """Saved numbers as an array of a shape.
+    """Saved numbers as an array of the given shape.
 
     Raises:
-        InputError: they have another.
+        InputError: their shape differs.
     """
     try:
         array = np.array(value, dtype=np.float64)

@@ -16,12 +16,15 @@ from ..recording.query import in_single_precision
 from .columns import Array, Columns, as_array
 from .link import LINKS, Link
 
+SUM_TOLERANCE = 1e-4
+"""How far a row of class probabilities may be from summing to 1, in float16 or float32."""
+
 Query = Callable[[Any], Any]
 """A model as a function of a table of the data's kind: -> [rows] or [rows, outputs]."""
 
 
 def query_of(f: Any) -> tuple[Query, bool]:
-    """How a model is asked, and whether its answers are known to be probabilities.
+    """A model as a query, and whether its predictions are known to be probabilities.
 
     Args:
         f: an `nn.Module`, a function, a method of an estimator, or an estimator.
@@ -44,10 +47,10 @@ def query_of(f: Any) -> tuple[Query, bool]:
 
 
 def answers(query: Query, columns: Columns, encoded: Array) -> npt.NDArray[Any]:
-    """What a model says about encoded rows [n, inputs]: [n, outputs], in its own type.
+    """A model's predictions for encoded rows [n, inputs]: [n, outputs], in the model's type.
 
     Raises:
-        InputError: another shape, or answers that are not finite numbers.
+        InputError: predictions of the wrong shape, or that are not finite numbers.
     """
     with gradients(False):
         given = as_array(query(columns.decode(encoded)))
@@ -68,7 +71,7 @@ def answers(query: Query, columns: Columns, encoded: Array) -> npt.NDArray[Any]:
 
 
 def choose_output(table: npt.NDArray[Any], output: int) -> npt.NDArray[Any]:
-    """One column [n] of what a model said [n, outputs].
+    """One column [n] of a model's predictions [n, outputs].
 
     Raises:
         InputError: there is no such column.
@@ -87,15 +90,15 @@ def choose_link(
     *,
     probabilities: bool,
 ) -> Link:
-    """The link that was asked for; "auto" takes log-odds for class probabilities.
+    """The requested link; "auto" takes log-odds for class probabilities.
 
     Raises:
-        InputError: another name; log-odds of what are no probabilities.
+        InputError: an unknown name; log-odds of numbers that are not probabilities.
     """
     if name == "auto":
-        rows_sum = np.abs(table.sum(axis=1) - 1).max() < 1e-4
-        shares = table.shape[1] > 1 and bool(rows_sum) and table.min() >= 0
-        name = "logit" if probabilities or shares else "identity"
+        sums_to_one = np.abs(table.sum(axis=1) - 1).max() < SUM_TOLERANCE
+        distribution = table.shape[1] > 1 and bool(sums_to_one) and table.min() >= 0
+        name = "logit" if probabilities or distribution else "identity"
     if name not in LINKS:
         raise InputError(f"unknown link '{name}'; use 'auto', 'identity' or 'logit'")
     if name == "logit" and not (table.min() >= 0 and table.max() <= 1):

@@ -1,4 +1,4 @@
-"""View: encoded rows as the numbers that equations are written in."""
+"""View: encoded rows as the variables of equations."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from .columns import Array, Columns
 class View:
     """How equations see the inputs.
 
-    Numbers are what they are. A nominal input has no size, so it is seen as 1 where it
-    has the value of the explained row and as 0 elsewhere, under the name
-    ``colour_is_red``.
+    Numbers are seen unchanged. A nominal input has no size, so it is seen as 1 where it
+    equals that of the explained row and as 0 elsewhere, under the name ``colour_is_red``.
 
     Args:
         columns: the inputs.
         reference: [inputs], the encoded row whose nominal values count as 1.
-        features: variables as functions of what is seen; None for the inputs themselves.
+        features: variables as functions of the inputs as they are seen.
     """
 
     columns: Columns
@@ -33,7 +32,7 @@ class View:
 
     @staticmethod
     def names_of(columns: Columns, reference: Array) -> tuple[str, ...]:
-        """Names of what is seen."""
+        """Names of the inputs as equations see them, before there are features."""
         return fit_names(
             [
                 column.name
