@@ -1,6 +1,6 @@
 """Questions about a whole model: which of its blocks are worth distilling.
 
-Models are looked at in here, and left as they were.
+Nothing in here changes a model.
 """
 
 from .ranking import BlockRanking as BlockRanking

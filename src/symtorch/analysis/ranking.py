@@ -1,4 +1,4 @@
-"""rank_blocks(): what each block of a model is worth, before any is replaced."""
+"""rank_blocks(): how much a model depends on each of its blocks, before any is replaced."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ else:
     pd = LazyModule("pandas")
 
 HELD_OUT = 4
-"""One batch of so many is held out where no other ones are handed over."""
+"""Every fourth batch is held out if the user gives no held-out batches."""
 
 
 @dataclass(frozen=True)
 class Worth:
-    """What some blocks are worth, replaced together.
+    """How much a model's loss rises when some blocks are replaced together.
 
     Args:
         blocks: their names.
@@ -54,12 +54,12 @@ class Worth:
 
 @dataclass(frozen=True)
 class BlockRanking:
-    """What single blocks and sets of them are worth.
+    """How much a model's loss rises without single blocks, and without sets of them.
 
     Args:
-        loss: of the intact model on the batches held out.
-        rows: single blocks first, then pairs, and so on; within a size by rising ``linear``,
-            so that the first is the one that a linear map replaces best.
+        loss: of the intact model on the held-out batches.
+        rows: single blocks first, then pairs, and so on; within a size in ascending order of
+            ``linear``, so that a linear map replaces the first one best.
     """
 
     loss: float
@@ -75,7 +75,7 @@ class BlockRanking:
         )
 
     def best(self, count: int) -> tuple[str, ...]:
-        """The blocks of the best set of that size.
+        """The blocks of the best set of ``count`` blocks.
 
         Raises:
             InputError: no set of that size was judged.
@@ -108,9 +108,9 @@ def rank_blocks(
 ) -> BlockRanking:
     """Judge how much a model's loss rises without some of its blocks.
 
-    Each block is replaced by its mean output, and by the linear map that fits it best; what
-    a linear map does as well as the block needs no search. Errors of several blocks do not
-    add up, so sets are judged together.
+    Each block is replaced by its mean output, and by the linear map that fits it best; a
+    block that a linear map replaces well needs no search. Errors of several blocks do not
+    add up, so sets are judged together. (Most of this function is its description.)
 
     >>> _ = torch.manual_seed(0)
     >>> net = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
@@ -126,17 +126,17 @@ def rank_blocks(
         model: in eval mode while it is judged; modes, hooks and generators are as before
             afterwards, and no weight is touched.
         blocks: dotted names or globs, ``"model.layers.*.mlp"``.
-        data: batches, to fit means and maps on: all are fitted in one pass.
-        loss: ``loss(output, batch)``, the model's output and the batch it was called with
-            to a number.
+        data: batches to fit means and linear maps on, all in one pass.
+        loss: ``loss(output, batch)``, a number from the model's output and the batch it was
+            called with.
         held_out: batches to judge on; by default every fourth of ``data``, which then
             takes no part in the fit.
         sets: sets of blocks to judge beside the single ones.
-        grow: size up to which to grow the best set, adding the block that costs least
-            beside those it has (a greedy search, ``grow * len(blocks)`` passes).
+        grow: size up to which to grow the best set, adding the block that then
+            costs least (a greedy search, ``grow * len(blocks)`` passes).
         input_of: takes a batch to the model's input.
         ridge: added to the inputs' covariance, times their mean variance.
-        random_state: seed of what the model draws.
+        random_state: seed of the model's random draws.
 
     Raises:
         InputError: no such block, one whose rows do not correspond, a set of unknown blocks.
@@ -147,10 +147,10 @@ def rank_blocks(
         unknown = [name for name in chosen if name not in found]
         if unknown or not chosen:
             raise InputError(f"sets names {unknown or 'no block'}; judged are {', '.join(found)}")
-    fit, judge = _halves(data, held_out)
+    fit, judge = _split(data, held_out)
     surrogates = _fit(model, found, fit, input_of, ridge, random_state)
 
-    def losses(stand_ins: Mapping[str, _StandIn]) -> torch.Tensor:
+    def losses(in_place: Mapping[str, _Surrogate]) -> torch.Tensor:
         values: list[float] = []
         run_batches(
             model,
@@ -158,18 +158,17 @@ def rank_blocks(
             lambda output, batch: values.append(float(loss(output, batch))),
             input_of=input_of,
             random_state=random_state,
-            hooks=[part.replacing(found[name]) for name, part in stand_ins.items()],
+            hooks=[surrogate.replacing(found[name]) for name, surrogate in in_place.items()],
         )
         return torch.tensor(values, dtype=torch.float64)
 
     intact = losses({})
 
     def worth(chosen: Sequence[str]) -> Worth:
-        rises = [
-            losses({name: surrogates[name][kind] for name in chosen}) - intact for kind in (0, 1)
-        ]
-        numbers = [(float(rise.mean()), _standard_error(rise)) for rise in rises]
-        return Worth(tuple(chosen), *numbers[0], *numbers[1])
+        means = losses({name: surrogates[name][0] for name in chosen})
+        maps = losses({name: surrogates[name][1] for name in chosen})
+        rises = [(float(r.mean()), _standard_error(r)) for r in (means - intact, maps - intact)]
+        return Worth(tuple(chosen), *rises[0], *rises[1])
 
     rows = [worth([name]) for name in found]
     rows += [worth(tuple(chosen)) for chosen in sets]
@@ -178,7 +177,7 @@ def rank_blocks(
         wider = [worth((*best, name)) for name in found if name not in best]
         rows += wider
         best = min(wider, key=lambda row: row.linear).blocks
-    # A set may have been asked for and grown too.
+    # A set may have been both requested and grown.
     unique = {frozenset(row.blocks): row for row in rows}
     ordered = sorted(unique.values(), key=lambda row: (len(row.blocks), row.linear))
     return BlockRanking(float(intact.mean()), tuple(ordered))
@@ -188,7 +187,7 @@ def _standard_error(values: torch.Tensor) -> float:
     return float(values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
 
 
-def _halves(data: Data, held_out: Data | None) -> tuple[Data, Data]:
+def _split(data: Data, held_out: Data | None) -> tuple[Data, Data]:
     if held_out is not None:
         check_repeatable(held_out, "rank_blocks judges on held_out once for every block")
         return data, held_out
@@ -208,7 +207,7 @@ def _fit(
     input_of: Callable[[Any], Any] | None,
     ridge: float,
     random_state: int,
-) -> dict[str, tuple[_StandIn, _StandIn]]:
+) -> dict[str, tuple[_Surrogate, _Surrogate]]:
     reservoirs = {name: MomentReservoir(1, random_state) for name in blocks}
     recorders = {
         name: Recorder(block, name, LayoutRequest(), 1, random_state, reservoir=reservoirs[name])
@@ -219,13 +218,13 @@ def _fit(
     for name, recorder in recorders.items():
         layout, moments = recorder.recording().layout, reservoirs[name].sums.moments()
         slopes = linear_map(moments, ridge)
-        linear = _StandIn(name, layout, slopes, moments.y_mean - moments.x_mean @ slopes)
-        result[name] = (_StandIn(name, layout, None, moments.y_mean), linear)
+        linear = _Surrogate(name, layout, slopes, moments.y_mean - moments.x_mean @ slopes)
+        result[name] = (_Surrogate(name, layout, None, moments.y_mean), linear)
     return result
 
 
-class _StandIn:
-    """A constant, or a linear map, in the place of a block while its hooks are on.
+class _Surrogate:
+    """A constant, or a linear map, in place of a block while its hooks are attached.
 
     Args:
         name: of the block, for messages.
@@ -241,7 +240,7 @@ class _StandIn:
         self._slopes, self._offset = slopes, offset
 
     def replacing(self, block: nn.Module) -> AbstractContextManager[None]:
-        """The block gives this one's output inside; it still runs, for what else it does."""
+        """The block returns this output inside; it still runs, for its side effects."""
 
         def enter(arguments: Mapping[str, Any]) -> tuple[torch.Tensor, Rows]:
             rows = self._layout.read(arguments, self._name)
@@ -253,8 +252,8 @@ class _StandIn:
         return BlockHook(block, self._name, enter, leave).attached()
 
     def _compute(self, table: torch.Tensor) -> torch.Tensor:
-        kind = table.dtype if table.dtype.is_floating_point else torch.float32
-        offset = self._offset.to(table.device, kind)
+        dtype = table.dtype if table.dtype.is_floating_point else torch.float32
+        offset = self._offset.to(table.device, dtype)
         if self._slopes is None:
             return offset.expand(len(table), -1)
-        return torch.addmm(offset, table.to(kind), self._slopes.to(table.device, kind))
+        return torch.addmm(offset, table.to(dtype), self._slopes.to(table.device, dtype))

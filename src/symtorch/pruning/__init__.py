@@ -1,6 +1,6 @@
-"""Fewer outputs of a block as it trains: how many at which step, and which.
+"""Pruning a block's outputs while it trains: how many stay at each step, and which.
 
-A mask and a schedule only; when to prune is for the user's own training loop.
+Only a mask and a schedule; the user's own training loop decides when to prune.
 """
 
 from .mask import PruningMask as PruningMask

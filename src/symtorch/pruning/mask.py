@@ -28,7 +28,7 @@ class PruningMask(nn.Module):
     tensor([[0., 1., 1.]])
 
     Args:
-        schedule: how many are to stay.
+        schedule: how many outputs stay at each step.
         dims: numbers of the active outputs; all by default.
         device: of the mask.
     """
@@ -41,8 +41,8 @@ class PruningMask(nn.Module):
     ) -> None:
         super().__init__()
         self.schedule = schedule
-        # No entry of its own in state dicts: it is saved with the schedule, so that both are
-        # checked, and come into force, together.
+        # Not persistent: the mask is saved with the schedule, so that both are checked, and
+        # take effect, together.
         active = torch.zeros(schedule.initial_dim, dtype=torch.bool, device=device)
         self.register_buffer("active", active, persistent=False)
         self._keep(range(schedule.initial_dim) if dims is None else dims)
@@ -51,17 +51,17 @@ class PruningMask(nn.Module):
     active: torch.Tensor
 
     def _keep(self, dims: Sequence[int]) -> None:
-        # The numbers are kept beside the tensor, because reading it back would make every
-        # switched call wait for the GPU.
+        # Kept as numbers too: reading them from the tensor would make every switched call wait
+        # for the GPU.
         self.dims = tuple(sorted(dims))
         self.pruned = tuple(sorted(set(range(self.schedule.initial_dim)) - set(dims)))
         self.active.fill_(False)
         self.active[list(self.dims)] = True
 
     def keep_widest(self, count: int, outputs: torch.Tensor, name: str) -> None:
-        """Of the active outputs keep those with the largest standard deviation.
+        """Keep the active outputs with the largest standard deviation.
 
-        Among equals those with the lower number stay. What was pruned stays pruned.
+        Of equal ones the lower numbers stay. Pruned outputs stay pruned.
 
         Args:
             count: how many to keep.
@@ -69,8 +69,8 @@ class PruningMask(nn.Module):
             name: of the block, for messages.
 
         Raises:
-            InputError: another number of outputs than the schedule begins with, or values
-                that are not finite; the mask stays as it was.
+            InputError: the number of outputs is not the schedule's ``initial_dim``, or values
+                are not finite; the mask stays as it was.
         """
         self.check_width(outputs.shape[1], name)
         spread = outputs[:, list(self.dims)].double().std(0, correction=0)
@@ -84,7 +84,7 @@ class PruningMask(nn.Module):
         self._keep([self.dims[i] for i in widest])
 
     def choose(self, dims: int | Sequence[int] | None, name: str) -> list[int]:
-        """The outputs a user asks for; None is all active ones.
+        """The outputs that a user asks for; None means all active ones.
 
         Raises:
             InputError: one of them was pruned.
@@ -101,7 +101,7 @@ class PruningMask(nn.Module):
         return asked
 
     def forward(self, output: Any, request: LayoutRequest, name: str) -> Any:
-        """What a block returned, with the pruned outputs exactly zero.
+        """A block's output, with the pruned outputs exactly zero.
 
         Args:
             output: of the block; the table may be a part of it.
@@ -109,7 +109,7 @@ class PruningMask(nn.Module):
             name: of the block, for messages.
 
         Raises:
-            InputError: another number of outputs than the schedule begins with.
+            InputError: the number of outputs is not the schedule's ``initial_dim``.
         """
         if not self.pruned:
             return output
@@ -125,10 +125,10 @@ class PruningMask(nn.Module):
         return map_output(output, request.output, masked, name)
 
     def check_width(self, width: int, name: str) -> None:
-        """Make sure that a block has the outputs that the schedule begins with.
+        """Make sure that a block has as many outputs as the schedule begins with.
 
         Raises:
-            InputError: it has not.
+            InputError: it has more or fewer.
         """
         if width != self.schedule.initial_dim:
             raise InputError(
@@ -137,7 +137,7 @@ class PruningMask(nn.Module):
             )
 
     def to_saved(self) -> SavedMask:
-        """Schedule and mask, as a document can hold them."""
+        """Schedule and mask in the form of a document."""
         return SavedMask(self.schedule, "".join("01"[flag] for flag in self.active.tolist()))
 
     @classmethod
@@ -153,7 +153,7 @@ class PruningMask(nn.Module):
 
 @dataclass(frozen=True)
 class SavedMask:
-    """A `PruningMask` in a document: ``active`` has a "1" or "0" an output.
+    """A `PruningMask` in a document: ``active`` has a "1" or "0" per output.
 
     Raises:
         InputError: schedule and mask that do not fit together.
@@ -163,7 +163,7 @@ class SavedMask:
     active: str
 
     def __post_init__(self) -> None:
-        # Before anything is made in the size that the schedule names.
+        # Checked before anything of the schedule's size is allocated.
         sound = (
             len(self.active) == self.schedule.initial_dim
             and set(self.active) <= {"0", "1"}

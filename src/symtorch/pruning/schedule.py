@@ -1,4 +1,4 @@
-"""PruningSchedule: how many outputs of a block stay at each step of a training."""
+"""PruningSchedule: how many outputs of a block stay at each training step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from ..errors import InputError, did_you_mean
 
 EXP_RATE = 3.0
-"""How much faster than at its end the schedule "exp" begins, as a power of e."""
+"""Decay rate of the schedule "exp": it starts e^3 times as fast as it ends."""
 
 
 def exp(progress: float) -> float:
@@ -32,12 +32,12 @@ def cosine(progress: float) -> float:
 DECAYS: Mapping[str, Callable[[float], float]] = MappingProxyType(
     {"exp": exp, "linear": linear, "cosine": cosine}
 )
-"""Share of the pruning that is done, [0, 1] -> [0, 1], by the name users type."""
+"""Share of training -> share of the pruning done, [0, 1] -> [0, 1], by the name users type."""
 
 
 @dataclass(frozen=True)
 class PruningSchedule:
-    """How many outputs stay at each step of a training.
+    """How many outputs stay at each training step.
 
     >>> schedule = PruningSchedule(100, 2, total_steps=1000, decay_rate="linear")
     >>> [schedule.dimensions_at(step) for step in (0, 100, 250, 500, 1000)]
@@ -46,13 +46,14 @@ class PruningSchedule:
     Args:
         initial_dim: outputs of the block.
         target_dim: outputs that stay in the end.
-        total_steps: of the training, in whatever `prune` counts: batches or epochs.
-        end_step_frac: share of the training after which pruning is done, above 0 up to 1;
-            what follows trains the outputs that stayed.
+        total_steps: of the training, in the unit of the steps given to `prune`: batches or
+            epochs.
+        end_step_frac: share of the training after which pruning is complete, above 0 up to 1;
+            the rest of it trains the outputs that stayed.
         decay_rate: ``"exp"``, ``"linear"`` or ``"cosine"``, see `DECAYS`.
 
     Raises:
-        InputError: values that make no schedule.
+        InputError: values out of range.
     """
 
     initial_dim: int
@@ -66,7 +67,7 @@ class PruningSchedule:
             value = getattr(self, name)
             if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
                 raise InputError(f"{name} must be a whole number of at least 1; got {value!r}")
-            object.__setattr__(self, name, int(value))  # NumPy's do not fit into JSON
+            object.__setattr__(self, name, int(value))  # JSON has no NumPy integers
         if self.target_dim > self.initial_dim:
             raise InputError(
                 f"target_dim={self.target_dim} is more than initial_dim={self.initial_dim}: "
@@ -82,7 +83,7 @@ class PruningSchedule:
             )
 
     def dimensions_at(self, step: int) -> int:
-        """How many outputs stay at a step, counted from 0; never more than a step before.
+        """How many outputs stay at a step, counted from 0; never more than at the step before.
 
         Raises:
             InputError: a negative step.
@@ -90,6 +91,6 @@ class PruningSchedule:
         if step < 0:
             raise InputError(f"steps are counted from 0; got {step}")
         progress = min(1.0, step / (self.end_step_frac * self.total_steps))
-        away = (self.initial_dim - self.target_dim) * DECAYS[self.decay_rate](progress)
-        # A billionth on top, so that rounding in the decay delays no output by a step.
-        return self.initial_dim - math.floor(away + 1e-9)
+        removed = (self.initial_dim - self.target_dim) * DECAYS[self.decay_rate](progress)
+        # The billionth keeps rounding in the decay from delaying an output by a step.
+        return self.initial_dim - math.floor(removed + 1e-9)

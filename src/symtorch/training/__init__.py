@@ -1,6 +1,6 @@
 """Helpers for training around equations: healing a switched model, sparse messages.
 
-They change parameters only; which equations are in force is for model/.
+They only change parameters; model/ decides which equations are in force.
 """
 
 from .healing import Healing as Healing

@@ -1,4 +1,4 @@
-"""How far a model's output is from its teacher's."""
+"""Losses between a model's output and its teacher's."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import nn
 from ..errors import InputError
 
 Agreement: TypeAlias = Literal["kl", "mse"]
-"""How a model's output is held against the teacher's."""
+"""How a model's output is compared with the teacher's."""
 
-PIECE = 2**22
-"""Entries of logits that are compared at a time."""
+CHUNK = 2**22
+"""Logits that are compared at a time: chunks of this size stay in the cache."""
 
 
 def _logits(output: Any) -> torch.Tensor:
@@ -36,8 +36,8 @@ def divergence(output: Any, target: Any) -> torch.Tensor:
     """
     ours, theirs = (_logits(o).flatten(0, -2) for o in (output, target))
     rows, classes = ours.shape
-    # In pieces that stay in the cache: a vocabulary's tables fill hundreds of MiB each.
-    size = max(1, PIECE // classes)
+    # In chunks: log-probabilities over a vocabulary take hundreds of MiB.
+    size = max(1, CHUNK // classes)
     total = ours.new_zeros((), dtype=torch.float32)
     for start in range(0, rows, size):
         ln_q, ln_p = (t[start : start + size].float().log_softmax(-1) for t in (ours, theirs))

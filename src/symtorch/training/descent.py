@@ -1,4 +1,4 @@
-"""Descent: steps down a loss, and the best numbers on the way."""
+"""Descent: optimizer steps on a loss, and the best parameters on the way."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
+_LEAST_SIZE = 1e-8
+"""Below this root mean square a parameter would hardly move at a rate relative to its size."""
+
 
 class Descent:
-    """Steps of an optimizer down a loss, ever smaller ones.
+    """Optimizer steps on a loss, at a learning rate that falls to 0.
 
     Args:
         parameters: what is trained.
-        optimizer: makes one from parameters and a learning rate; Adam if None, at rates
+        optimizer: builds one from parameters and a learning rate; Adam if None, with rates
             relative to the size of each parameter's entries.
         learning_rate: of the first step.
-        steps: after so many the learning rate is 0.
+        steps: number of steps until the learning rate is 0.
     """
 
     def __init__(
@@ -35,29 +38,31 @@ class Descent:
         self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, steps)
 
     def step(self, value: torch.Tensor) -> None:
-        """One step down the slope of a loss; none where the slope is not finite."""
-        slopes = torch.autograd.grad(value, self._parameters, allow_unused=True)
+        """One step along the gradient of a loss; none if the gradient is not finite."""
+        gradients = torch.autograd.grad(value, self._parameters, allow_unused=True)
         # One batch in which an equation comes near a pole must not undo all the others.
-        finite = all(slope is None or bool(slope.isfinite().all()) for slope in slopes)
+        finite = all(g is None or bool(g.isfinite().all()) for g in gradients)
         if finite:
-            for parameter, slope in zip(self._parameters, slopes, strict=True):
-                parameter.grad = slope
+            for parameter, gradient in zip(self._parameters, gradients, strict=True):
+                parameter.grad = gradient
             self._optimizer.step()
             self._optimizer.zero_grad()
         self._schedule.step()
 
 
 def _size(parameter: torch.Tensor) -> float:
-    """Root mean square of its entries, or 1 where there is none to speak of."""
+    """Root mean square of its entries, or 1 if that is almost 0."""
     size = float(parameter.detach().double().square().mean().sqrt())
-    return size if size > 1e-8 else 1.0
+    return size if size > _LEAST_SIZE else 1.0
 
 
 class Kept:
-    """The best numbers so far, put back at the end; those from before, unless accepted.
+    """Keeps the best values of parameters, and restores them at the end if they are accepted.
+
+    Otherwise, as after an error, the values from the beginning are restored.
 
     Args:
-        parameters: whose numbers.
+        parameters: whose values are kept.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
@@ -67,18 +72,18 @@ class Kept:
         self._accepted = False
 
     def keep(self) -> None:
-        """The numbers as they are now are the best."""
+        """Take the present values as the best ones."""
         self._best = [p.detach().clone() for p in self._parameters]
 
     def accept(self) -> None:
-        """The best ones are to stay."""
+        """Let the best values stay at the end."""
         self._accepted = True
 
     def __enter__(self) -> Kept:
         return self
 
     def __exit__(self, *_: object) -> None:
-        numbers = self._best if self._accepted else self._before
+        values = self._best if self._accepted else self._before
         with torch.no_grad():
-            for parameter, value in zip(self._parameters, numbers, strict=True):
+            for parameter, value in zip(self._parameters, values, strict=True):
                 parameter.copy_(value)

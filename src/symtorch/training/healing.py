@@ -1,4 +1,4 @@
-"""heal(): fine-tuning what stands in for blocks, and nothing else of the model."""
+"""heal(): fine-tuning the equations that replace blocks, with the rest of the model frozen."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from .descent import Descent, Kept
 from .hybrid import alone, symbolic_parameters, trainable
 
 HELD_OUT = 10
-"""One batch of so many is held out where no other ones are handed over."""
+"""Every tenth batch is held out if the user gives no held-out batches."""
 
 
 @dataclass(frozen=True)
 class HealingProgress:
-    """What `heal` reports each time it looks at the held-out batches.
+    """What `heal` reports at each evaluation on the held-out batches.
 
     Args:
         step: steps taken.
         steps: steps planned.
         loss: mean over the steps since the last report; nan before the first step.
-        held_out: loss on the held-out batches now.
-        best: the lowest of these so far.
+        held_out: current loss on the held-out batches.
+        best: the lowest held-out loss so far.
     """
 
     step: int
@@ -47,14 +47,14 @@ class HealingProgress:
 
 @dataclass(frozen=True)
 class Healing:
-    """What `heal` did.
+    """The result of `heal`.
 
     Args:
-        before: loss on the held-out batches before.
-        after: and with the constants that were kept, the best ones seen.
+        before: loss on the held-out batches before training.
+        after: loss on them with the parameters that were kept, the best ones seen.
         steps: steps taken.
-        kept: the step whose constants were kept.
-        trained: how many numbers were trained.
+        kept: the step whose parameters were kept.
+        trained: number of trained parameter entries.
     """
 
     before: float
@@ -80,12 +80,13 @@ def heal(
     progress: Callable[[HealingProgress], None] | None = None,
     random_state: int = 0,
 ) -> Healing:
-    """Train the symbolic constants and projections of a hybrid model; all else stays as it is.
+    """Train the symbolic constants and projections of a hybrid model, and nothing else.
 
-    What the rest of the model makes of an equation's output decides how it should err: so
-    its constants are tuned through the rest, which is frozen. Trained are the blocks that
-    are switched to equations, with the matrices of their reductions, and every
-    `SymbolicLayer` whose constants are a parameter.
+    How much an equation's errors matter depends on the rest of the model, so its constants
+    are tuned by gradients through the rest, which is frozen. This trains all blocks that are
+    switched to equations, with the matrices of their reductions, and every `SymbolicLayer`
+    whose constants are a parameter. (The training loop is written out here, inside the
+    contexts that restore the model on an error.)
 
     >>> net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
     >>> block = net[1] = SymbolicModel(net[1], "tanh")
@@ -99,39 +100,39 @@ def heal(
 
     Args:
         model: a model with switched blocks; in eval mode while it is healed.
-        data: batches, passed over as often as needed: a list, a DataLoader. An iterator gives
-            its batches once, and training ends with them.
-        teacher: what to agree with, called as the model is; by default the model itself
-            with its blocks switched back.
+        data: batches, passed over as often as needed: a list or a DataLoader. An iterator gives
+            its batches only once, and training ends with them.
+        teacher: a function called as the model is, whose output is the target; by default the
+            model itself with its blocks switched back.
         loss: ``"kl"``, the divergence of the model's distribution from the teacher's, from
-            logits [..., classes] (the ``logits`` of an output that has such); ``"mse"``,
-            the mean squared difference of outputs; or the task's own ``loss(output,
-            batch)``, and no teacher is asked.
-        steps: at most.
-        learning_rate: of the default optimizer, Adam, whose steps shrink to nothing along
-            half a cosine: relative to the size of each tensor's entries (their root mean
+            logits [..., classes] (an output's ``logits``, if it has them); ``"mse"``, the mean
+            squared difference of outputs; or the task's own ``loss(output, batch)``, which
+            needs no teacher.
+        steps: largest number of optimizer steps.
+        learning_rate: of the first step, annealed to 0 along half a cosine. For the default
+            optimizer, Adam, it is relative to the size of each tensor's entries (their root mean
             square), because constants and matrices differ in scale.
-        held_out: batches to judge by, not trained on; by default one in ten of ``data``,
-            whose batches are then all kept in memory.
-        evaluate_every: steps between two looks at them.
-        patience: looks without an improvement after which to stop.
-        optimizer: ``optimizer(parameters, learning_rate)``, to use another one.
+        held_out: batches to judge by; by default every tenth of ``data``, which then takes no
+            part in training, and all batches are kept in memory.
+        evaluate_every: steps between two evaluations on them.
+        patience: evaluations without an improvement after which training stops.
+        optimizer: ``optimizer(parameters, learning_rate)``, in place of Adam.
         input_of: takes a batch to the model's input.
-        progress: called at every look, a `HealingProgress`.
-        random_state: seed of what the model draws.
+        progress: called with a `HealingProgress` at every evaluation.
+        random_state: seed of the model's random draws.
 
     Returns:
-        The losses before and after. The constants that did best on the held-out batches
-        are kept, those from before if none did better.
+        The losses before and after. The parameters that did best on the held-out batches are
+        kept, which are the original ones if none did better.
 
     Raises:
         StateError: nothing in the model is switched, or can be trained.
         InputError: data or options that cannot be used.
 
-        On any error, and on KeyboardInterrupt, every number is as it was before the call.
+        On any error, and on KeyboardInterrupt, every parameter is as it was before the call.
     """
     _check(loss, steps, learning_rate, evaluate_every, patience)
-    train, judge = _halves(data, held_out)
+    train, judge = _split(data, held_out)
     blocks = [m for m in model.modules() if isinstance(m, SymbolicModel) and m.is_symbolic]
     cost = _Cost(Runner(model, input_of), loss, teacher, blocks)
     with ExitStack() as stack:
@@ -149,14 +150,14 @@ def heal(
         if progress is not None:
             progress(HealingProgress(0, steps, math.nan, before, best))
 
-        def look() -> None:
+        def evaluate() -> None:
             nonlocal best, best_step
-            now = cost.mean(judge)
-            if now < best:
-                best, best_step = now, step
+            current = cost.mean(judge)
+            if current < best:
+                best, best_step = current, step
                 kept.keep()
             if progress is not None:
-                progress(HealingProgress(step, steps, sum(losses) / len(losses), now, best))
+                progress(HealingProgress(step, steps, sum(losses) / len(losses), current, best))
             losses.clear()
 
         descent = Descent(parameters, optimizer, learning_rate, steps)
@@ -165,24 +166,24 @@ def heal(
             losses.append(float(value.detach()))
             descent.step(value)
             if step % evaluate_every == 0:
-                look()
+                evaluate()
                 if step - best_step >= patience * evaluate_every:
                     break
         if losses:
-            look()
+            evaluate()
         kept.accept()
     return Healing(before, best, step, best_step, sum(p.numel() for p in parameters))
 
 
 @dataclass(frozen=True)
 class _Cost:
-    """What a batch costs.
+    """The loss of a batch.
 
     Args:
         runner: calls the model.
         loss: the task's own, or how to compare with the teacher.
         teacher: the model with its blocks switched back if None.
-        blocks: those.
+        blocks: the switched ones.
     """
 
     runner: Runner
@@ -204,7 +205,7 @@ class _Cost:
         return CRITERIA[self.loss](self.runner.call(*args, **kwargs), target)
 
     def mean(self, batches: Data) -> float:
-        """Over batches."""
+        """Mean loss over batches."""
         with torch.no_grad():
             values = [float(self(batch)) for batch in batches_of(batches)]
         if not values:
@@ -228,7 +229,7 @@ def _check(
         raise InputError(f"learning_rate must be positive; got {learning_rate}")
 
 
-def _halves(data: Data, held_out: Data | None) -> tuple[Data, Data]:
+def _split(data: Data, held_out: Data | None) -> tuple[Data, Data]:
     if held_out is not None:
         check_repeatable(held_out, "heal judges on held_out again and again")
         return data, held_out
@@ -242,7 +243,7 @@ def _halves(data: Data, held_out: Data | None) -> tuple[Data, Data]:
 
 
 def _endless(data: Data) -> Iterator[Any]:
-    """The batches of data over and over; those of an iterator once."""
+    """The batches of data over and over; those of an iterator only once."""
     batch = _NONE
     while True:
         for batch in batches_of(data):

@@ -1,4 +1,4 @@
-"""The parts of a hybrid model that healing trains, and the rest of it frozen."""
+"""Selecting the parameters of a hybrid model that healing trains, and freezing the rest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..model.model import SymbolicModel
 
 @contextmanager
 def trainable(blocks: Sequence[SymbolicModel]) -> Iterator[None]:
-    """Switched blocks with constants to train; where they were frozen, they are again after."""
+    """Trainable constants in switched blocks; afterwards frozen ones are frozen again."""
     in_force = [(block, block.symbolic_state.switch) for block in blocks]
     frozen = [(b, switch) for b, switch in in_force if switch and not switch.trainable_constants]
     try:
@@ -31,10 +31,10 @@ def trainable(blocks: Sequence[SymbolicModel]) -> Iterator[None]:
 
 
 def symbolic_parameters(model: nn.Module, blocks: Sequence[SymbolicModel]) -> list[nn.Parameter]:
-    """Constants and projections, each once.
+    """Constants of equations and matrices of reductions, each once.
 
     Raises:
-        StateError: there are none.
+        StateError: the model has none.
     """
     found: dict[int, nn.Parameter] = {}
     parts: list[nn.Module] = [m for m in model.modules() if isinstance(m, SymbolicLayer)]
@@ -53,7 +53,7 @@ def symbolic_parameters(model: nn.Module, blocks: Sequence[SymbolicModel]) -> li
 
 @contextmanager
 def alone(model: nn.Module, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Only these require gradients inside; flags and gradients as before after."""
+    """Only these require gradients inside; afterwards flags and gradients are as before."""
     everything = {id(p): p for p in (*model.parameters(), *parameters)}.values()
     before = [(p, p.requires_grad, p.grad) for p in everything]
     try:
@@ -63,6 +63,6 @@ def alone(model: nn.Module, parameters: Sequence[nn.Parameter]) -> Iterator[None
             p.requires_grad_(True)
         yield
     finally:
-        for p, flag, slope in before:
+        for p, flag, gradient in before:
             p.requires_grad_(flag)
-            p.grad = slope
+            p.grad = gradient
