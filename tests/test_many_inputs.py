@@ -9,12 +9,9 @@ import torch
 
 from symtorch.search import Problem, SearchOptions, search
 from symtorch.search.engines.sparse.engine import vocabulary_of
+from symtorch.search.engines.sparse.library.arguments import MOST_ENTRIES, argument_library
 from symtorch.search.engines.sparse.library.forms import MOST_PAIRED, distances, library_atoms
-from symtorch.search.engines.sparse.library.rows import (
-    MOST_ENTRIES,
-    argument_library,
-    exponent_vectors,
-)
+from symtorch.search.engines.sparse.library.monomials import exponent_vectors
 from symtorch.search.engines.sparse.structure.screening import strongest
 from symtorch.search.engines.sparse.structure.separability import Choice, joined
 from symtorch.symbolic.nodes import Variable

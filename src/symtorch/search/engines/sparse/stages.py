@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .library.arguments import argument_library
 from .library.atoms import factor_families, term_families, tuned_library
 from .library.forms import distances, independent_atoms, library_atoms
-from .library.rows import Library, argument_library, monomials_times_atoms
+from .library.monomials import monomials_times_atoms
+from .library.rows import Library
 from .models.context import SearchContext
 from .models.factors import FactorPool, build_pool
 from .models.log_model import LogModel, power_law

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from ....selection import Subset, best_subsets, least_squares
-from ..library.rows import Library, monomial_tree
+from ..library.monomials import monomial_tree
+from ..library.rows import Library
 from ..trees.tree import Tree, const, inputs_of, merge_powers, values_of
 from ..trees.vocabulary import MaybeTree, Vocabulary
 from .context import SearchContext
