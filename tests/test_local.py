@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from helpers import keeps_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,3 +133,18 @@ def test_rows_beyond_what_is_looked_at():
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
 def test_rounding_keeps_what_matters_next_to_a_scale(value, scale):
     assert abs(rounded(value, scale) - value) <= 0.05 * scale
+
+
+def test_more_inputs_than_can_be_held_at_once():
+    generator = torch.Generator().manual_seed(0)
+    X = torch.randn(300, 10_000, generator=generator, dtype=torch.float64)
+    y = 3 * X[:, 9_000] + 4 * (X[:, 17] > 0.3)
+    task = Problem.split(X, y)
+    found = []
+
+    def searched() -> None:
+        options = OPTIONS.replace(niterations=2)
+        found.extend(LocalEngine().search(task, options, SearchRun(0, Budget(15))))
+
+    assert keeps_to(15, searched)
+    assert set(found[1].variables) == {"x17", "x9000"}

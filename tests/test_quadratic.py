@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
-from helpers import randn
+from helpers import keeps_to, randn
 
-from symtorch import Problem, SearchOptions
+from symtorch import InputError, Problem, SearchOptions
 from symtorch.search import Budget, SearchRun, search
 from symtorch.search.engines.quadratic import QuadraticEngine
+from symtorch.search.problem import Sample
 
 
 def test_weak_products_are_found_under_noise():
@@ -56,3 +58,40 @@ def test_many_inputs_are_screened_for_products():
     y = x[:, 90] + 0.5 * x[:, 91] + x[:, 90] * x[:, 91]
     front = search(Problem.split(x, y), SearchOptions(maxsize=17), engine="quadratic")
     assert front[-1].validation_loss < 1e-20
+
+
+def test_more_inputs_than_rows():
+    x = randn(300, 10_000).double()
+    y = 3 * x[:, 9_000] + 2 * x[:, 17] + 1
+    problem = Problem.split(x, y)
+    options = SearchOptions(niterations=3)
+    found = []
+
+    def searched() -> None:
+        found.extend(QuadraticEngine().search(problem, options, SearchRun(0, Budget(20))))
+
+    assert keeps_to(20, searched)
+    assert set(found[1].variables) == {"x17", "x9000"}
+
+
+def test_a_table_too_large_is_refused_with_the_figure():
+    X = torch.zeros(1, 1, dtype=torch.float64).expand(40_000, 30_000)
+    sample = Sample(X, X[:, 0], X[:, 0])
+    problem = Problem(sample, sample, tuple(f"x{i}" for i in range(30_000)))
+    run = SearchRun(0, Budget(60))
+    with pytest.raises(InputError, match="29 GiB for 31176 terms of 30000 inputs on 40000 rows"):
+        QuadraticEngine().search(problem, SearchOptions(), run)
+
+
+def test_rows_are_read_as_far_as_the_time_reaches():
+    x = randn(300_000, 30).double()
+    y = x[:, 3] * x[:, 7] + x[:, 2]
+    problem = Problem.split(x, y)
+    found = []
+
+    def searched() -> None:
+        run = SearchRun(0, Budget(1.5))
+        found.extend(QuadraticEngine().search(problem, SearchOptions(niterations=2), run))
+
+    assert keeps_to(1.5, searched, slack=0.5)
+    assert set(found[-1].variables) == {"x2", "x3", "x7"}

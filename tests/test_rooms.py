@@ -23,6 +23,7 @@ ROOMS = [
     "search/selection",
     "search/constants",
     "search",
+    "search/refinement",
     "search/engines/sparse/trees",
     "search/engines/sparse/library",
     "search/engines/sparse/models",

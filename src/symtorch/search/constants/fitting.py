@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ System = Callable[[list[float]], tuple[Tensor, Tensor]]
 """Constants -> residuals [rows], and their derivatives by each constant [constants, rows]."""
 
 GIVE_UP = 1e8
-"""Damping at which no step is small enough to help."""
+"""Damping at which no step is short enough to help."""
 
 SMALLEST_DAMPING = 1e-18
 DEPENDENT = 1e-15
@@ -55,56 +56,82 @@ def fit_constants(
         of the start are not finite.
     """
     moving = [k for k in range(len(start)) if free is None or free[k]]
-    at = list(start)
-
-    def evaluated(values: Tensor) -> tuple[list[float], Tensor, Tensor]:
-        moved = list(start)
-        for k, value in zip(moving, values.tolist(), strict=True):
-            moved[k] = value
-        residual, jacobian = system(moved)
-        # A row where a derivative is not finite (a root at 0) gives no direction; its residual
-        # still counts.
-        return moved, residual, torch.nan_to_num(jacobian[moving], 0.0, 0.0, 0.0)
-
-    values = torch.tensor([at[k] for k in moving], dtype=torch.float64)
-    _, residual, jacobian = evaluated(values)
-    values = values.to(residual.device)
-    loss = float(residual @ residual)
-    if not math.isfinite(loss):
-        return at, math.inf
-    damping, growth, stalled = 1e-3, 2.0, 0
+    here = _at(system, start, moving, [start[k] for k in moving])
+    if not math.isfinite(here.loss):
+        return list(start), math.inf
+    damping, stalled = _Damping(), 0
     for _ in range(steps if moving else 0):
-        unit = torch.where(values == 0, torch.ones_like(values), values.abs())
-        scaled = jacobian * unit[:, None]
-        if not bool(torch.isfinite(scaled).all()):  # too large for float64
+        unit = torch.where(here.values == 0, torch.ones_like(here.values), here.values.abs())
+        scaled = here.jacobian * unit[:, None]
+        if damping.hopeless or not bool(torch.isfinite(scaled).all()):
             break
         norms = scaled.norm(dim=1).clamp_min(1e-300)
         scaled = scaled / norms[:, None]
-        step = _damped_step(scaled, residual, damping)
+        step = _damped_step(scaled, here.residual, damping.value)
         if step is None:
-            damping *= 10
-            if damping > 100 * GIVE_UP:
-                break
+            damping.value *= 10
             continue
-        trial = values + step / norms * unit
-        moved, new_residual, new_jacobian = evaluated(trial)
-        new_loss = float(new_residual @ new_residual)
-        gain = loss - new_loss
-        if not (math.isfinite(new_loss) and gain > 0):
-            damping *= growth
-            growth *= 2
-            if damping > GIVE_UP:
-                break
+        there = _at(system, start, moving, (here.values + step / norms * unit).tolist())
+        gain = here.loss - there.loss
+        if not (math.isfinite(there.loss) and gain > 0):
+            damping.after_failure()
             continue
-        expected = float(step @ (damping * step - scaled @ residual))
-        ratio = gain / expected if expected > 0 else 1.0
-        stalled = stalled + 1 if gain < settled * loss else 0
-        at, values, residual, jacobian, loss = moved, trial, new_residual, new_jacobian, new_loss
-        damping = max(damping * max(1 / 10, 1 - (2 * ratio - 1) ** 3), SMALLEST_DAMPING)
-        growth = 2.0
-        if stalled >= 2 or loss <= target:
+        expected = float(step @ (damping.value * step - scaled @ here.residual))
+        damping.after_success(gain / expected if expected > 0 else 1.0)
+        stalled = stalled + 1 if gain < settled * here.loss else 0
+        here = there
+        if stalled >= 2 or here.loss <= target:
             break
-    return at, loss
+    return here.constants, here.loss
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A system at some constants: all of them, those that move [moving], residuals [rows],
+    derivatives [moving, rows], and the sum of the squared residuals."""
+
+    constants: list[float]
+    values: Tensor
+    residual: Tensor
+    jacobian: Tensor
+    loss: float
+
+
+def _at(
+    system: System, start: Sequence[float], moving: Sequence[int], values: Sequence[float]
+) -> _Point:
+    constants = list(start)
+    for k, value in zip(moving, values, strict=True):
+        constants[k] = value
+    residual, jacobian = system(constants)
+    # A row where a derivative is not finite (a root at 0) gives no direction; its residual
+    # still counts.
+    jacobian = torch.nan_to_num(jacobian[list(moving)], 0.0, 0.0, 0.0)
+    tensor = torch.tensor(values, dtype=torch.float64).to(residual.device)
+    return _Point(constants, tensor, residual, jacobian, float(residual @ residual))
+
+
+@dataclass
+class _Damping:
+    """How far a step is from Gauss-Newton's (0) towards a short one downhill."""
+
+    value: float = 1e-3
+    growth: float = 2.0
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether no step is short enough to help."""
+        return self.value > GIVE_UP
+
+    def after_failure(self) -> None:
+        self.value *= self.growth
+        self.growth *= 2
+
+    def after_success(self, ratio: float) -> None:
+        """After a step with this ratio of the gain to the one that the linear model foretold."""
+        factor = max(1 / 10, 1 - (2 * ratio - 1) ** 3)
+        self.value = max(self.value * factor, SMALLEST_DAMPING)
+        self.growth = 2.0
 
 
 def _damped_step(scaled: Tensor, residual: Tensor, damping: float) -> Tensor | None:

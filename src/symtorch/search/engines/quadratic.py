@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
 
+from ...errors import InputError
 from ...symbolic.expression import Expression
 from ..engine import FORM_AND_BUDGET, Progress, SearchRun
 from ..options import SearchOptions
 from ..problem import Problem, Sample
-from ..selection import Covariances, CovarianceSelection, LinearFit
+from ..selection import Covariances, LinearFit, forward_fits
 
 PRODUCTS_OF = 48
 """Products are made of this many inputs, those that alone or squared explain most."""
 
 CHUNK = 4096
-"""Rows whose terms are held at once."""
+"""Most rows whose terms are held at once."""
+
+CHUNK_WORK = 6.5e9
+"""Products of terms in one chunk, about a second of work; the clock is asked in between."""
+
+READING_END = 0.6
+"""Share of the budget after which no more rows are read."""
+
+MOST_BYTES = 2**32
+"""Memory that the terms, or their covariances, may take."""
+
+COPIES = 4
+"""Of these, that live at once."""
 
 
 class QuadraticEngine:
@@ -47,14 +61,19 @@ class QuadraticEngine:
     def search(
         self, problem: Problem, options: SearchOptions, run: SearchRun
     ) -> Sequence[Expression]:
-        """Sums of one term, of two, and so on."""
+        """Sums of one term, of two, and so on.
+
+        Raises:
+            InputError: more inputs and rows than fit into memory.
+        """
         if not {"+", "*"} <= {operator.name for operator in options.binary}:
             return []
+        _check_size(len(problem.train), len(problem.names))
         rule = options.complexity_rule(problem.names)
         found: list[Expression] = []
         with run.until_interrupted():
             terms = _terms(problem.train)
-            fits = _covariances(problem.train, terms).fits()
+            fits = _fits(problem.train, terms, run)
             for count, fit in enumerate(fits, start=1):
                 text = _written(fit, terms, problem.names, options)
                 expression = Expression.parse(text, problem.names)
@@ -96,25 +115,62 @@ def _terms(sample: Sample) -> list[tuple[int, ...]]:
     singles: list[tuple[int, ...]] = [(i,) for i in range(count)]
     inputs = list(range(count))
     if count > PRODUCTS_OF:
-        squares: list[tuple[int, ...]] = [(i, i) for i in range(count)]
-        gains = CovarianceSelection(_covariances(sample, [*singles, *squares])).gains()
-        inputs = sorted((gains[:count] + gains[count:]).topk(PRODUCTS_OF).indices.tolist())
+        gains = _gains(sample, sample.X) + _gains(sample, sample.X.square())
+        inputs = sorted(gains.topk(PRODUCTS_OF).indices.tolist())
     return [*singles, *((a, b) for n, a in enumerate(inputs) for b in inputs[n:])]
 
 
-def _covariances(sample: Sample, terms: Sequence[tuple[int, ...]]) -> Covariances:
-    """Of the terms and the target, over all rows."""
-    device = sample.X.device
-    first = torch.tensor([term[0] for term in terms], device=device)
-    second = torch.tensor([term[-1] for term in terms], device=device)
-    twice = torch.tensor([len(term) == 2 for term in terms], device=device)
+def _gains(sample: Sample, columns: torch.Tensor) -> torch.Tensor:
+    """What each column [rows, columns] alone takes off the variance of the target [columns]."""
     weights = sample.weights / sample.weights.sum()
+    centred = columns - weights @ columns
+    target = weights * (sample.y - weights @ sample.y)
+    return (target @ centred).square() / (weights @ centred.square()).clamp(min=1e-300)
+
+
+def _check_size(rows: int, inputs: int) -> None:
+    """Refuse what does not fit into memory.
+
+    Raises:
+        InputError: says how much it would be.
+    """
+    paired = min(inputs, PRODUCTS_OF)
+    terms = inputs + paired * (paired + 1) // 2
+    need = 8 * COPIES * terms * min(rows, terms)
+    if need > MOST_BYTES:
+        raise InputError(
+            f"engine 'quadratic' would hold {need / 2**30:.0f} GiB for {terms} terms of {inputs} "
+            f"inputs on {rows} rows, and may hold {MOST_BYTES / 2**30:.0f}; give it fewer "
+            f"inputs, or use engine='sparse'"
+        )
+
+
+def _fits(sample: Sample, terms: Sequence[tuple[int, ...]], run: SearchRun) -> Iterator[LinearFit]:
+    """Sums of one term, of two, ... by whichever is smaller: the terms, or their covariances."""
+    if len(sample) <= len(terms):
+        return forward_fits(_columns(sample.X, terms), sample.y, sample.weights)
+    return _covariances(sample, terms, run).fits()
+
+
+def _columns(X: torch.Tensor, terms: Sequence[tuple[int, ...]]) -> torch.Tensor:
+    """The terms on some rows: [rows, inputs] -> [rows, terms]."""
+    first = torch.tensor([term[0] for term in terms], device=X.device)
+    second = torch.tensor([term[-1] for term in terms], device=X.device)
+    twice = torch.tensor([len(term) == 2 for term in terms], device=X.device)
+    return torch.where(twice, X[:, first] * X[:, second], X[:, first])
+
+
+def _covariances(sample: Sample, terms: Sequence[tuple[int, ...]], run: SearchRun) -> Covariances:
+    """Of the terms and the target, over all rows, or over as many as there is time for."""
+    at_once = max(64, min(CHUNK, int(CHUNK_WORK / len(terms) ** 2)))
+    count = math.ceil(len(sample) / at_once)
 
     def chunks() -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        for start in range(0, len(sample), CHUNK):
-            rows = slice(start, start + CHUNK)
-            x = sample.X[rows]
-            columns = torch.where(twice, x[:, first] * x[:, second], x[:, first])
-            yield columns, sample.y[rows], weights[rows]
+        for number in range(count):
+            if number and run.budget.fraction() > READING_END:
+                return
+            # Every so many rows, so that those read by then are like the others.
+            rows = slice(number, None, count)
+            yield _columns(sample.X[rows], terms), sample.y[rows], sample.weights[rows]
 
     return Covariances.of(chunks())

@@ -37,14 +37,16 @@ class Covariances:
         """From the rows, a chunk at a time.
 
         Args:
-            chunks: terms [rows, terms], target [rows] and weights [rows]; the weights of all
-                chunks add up to 1. At least one chunk.
+            chunks: terms [rows, terms], target [rows] and weights [rows]. At least one chunk.
         """
         products = sums = torch.zeros((), dtype=torch.float64)
+        total = 0.0
         for terms, target, weights in chunks:
             table = torch.cat([terms, target[:, None]], dim=1)
             products = products + table.mT @ (weights[:, None] * table)
             sums = sums + weights @ table
+            total += float(weights.sum())
+        products, sums = products / total, sums / total
         covariance = products - torch.outer(sums, sums)
         return cls(
             covariance[:-1, :-1],

@@ -16,13 +16,22 @@ from ...options import SearchOptions
 from ...problem import Problem
 from ...selection import best_subsets
 from .frame import Anchor, Frame
-from .pool import Pool, grown_sums, strongest_inputs
+from .pool import Pool, best_gains, grown_sums, strongest_inputs
 from .terms import InputColumn, Term, atoms, product
 
 TERMS = 12
 """Most terms of a sum, unless ``niterations`` says otherwise."""
 
 ROWS = 2048
+"""Rows that are looked at; the terms of one input on these take half a megabyte."""
+
+MOST_INPUTS = 256
+"""Inputs whose terms are held together, the strongest."""
+
+RANKED_AT_ONCE = 64
+RANKING_END = 0.3
+"""Share of the budget after which no further inputs are ranked by more than a line."""
+
 PARTNERS = 6
 LAW_INPUTS = 4
 LAW_BEAMS = (12, 6)
@@ -87,7 +96,7 @@ class LocalEngine:
         generator = torch.Generator().manual_seed(run.random_state)
         rows = torch.randperm(len(problem.train), generator=generator)[:ROWS].sort().values
         frame = Frame(problem, problem.train.take(rows.to(problem.train.y.device)), self.anchor)
-        inputs = varying_inputs(frame, options)
+        inputs = _leading(frame, varying_inputs(frame, options), run)
         if not inputs:
             return
         pool = Pool(frame, [term for column in inputs for term in column.terms()])
@@ -112,6 +121,28 @@ def varying_inputs(frame: Frame, options: SearchOptions) -> list[InputColumn]:
         InputColumn(i, name, frame.table[:, i], float(frame.center[i]), float(spread[i]), allowed)
         for i, name in frame.varying()
     ]
+
+
+def _leading(frame: Frame, inputs: list[InputColumn], run: SearchRun) -> list[InputColumn]:
+    """The inputs whose best single term gains most, where there are more than can be held.
+
+    Lines are cheap, so all inputs are ranked by these first; then steps and ramps are tried in
+    that order, as far as the time for it reaches.
+    """
+    if len(inputs) <= MOST_INPUTS:
+        return inputs
+    columns = {column.position: column for column in inputs}
+    lines = Pool(frame, [next(column.terms()) for column in inputs])
+    order = strongest_inputs(lines, len(inputs))
+    gains: dict[int, float] = {}
+    for first in range(0, len(order), RANKED_AT_ONCE):
+        if first and run.budget.fraction() > RANKING_END:
+            break
+        some = order[first : first + RANKED_AT_ONCE]
+        pool = Pool(frame, [term for position in some for term in columns[position].terms()])
+        gains.update(best_gains(pool))
+    kept = sorted(gains, key=lambda position: -gains[position])[:MOST_INPUTS]
+    return [column for column in inputs if column.position in set(kept)]
 
 
 def _laws(

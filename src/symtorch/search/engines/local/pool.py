@@ -46,11 +46,17 @@ class Pool:
         return self.terms[position]
 
 
-def strongest_inputs(pool: Pool, count: int) -> list[int]:
-    """Inputs whose best single term gains most, the best first."""
+def best_gains(pool: Pool) -> dict[int, float]:
+    """What the best single term of each input gains."""
     best: dict[int, float] = {}
     for term, gain in zip(pool.terms, pool.selection.gains().tolist(), strict=True):
         best[term.inputs[0]] = max(gain, best.get(term.inputs[0], 0.0))
+    return best
+
+
+def strongest_inputs(pool: Pool, count: int) -> list[int]:
+    """Inputs whose best single term gains most, the best first."""
+    best = best_gains(pool)
     return sorted(best, key=lambda position: -best[position])[:count]
 
 

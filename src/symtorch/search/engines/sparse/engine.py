@@ -1,10 +1,10 @@
-"""The sparse engine: stages from cheap to dear, each handing candidates to one store."""
+"""The sparse engine: stages from cheap to expensive, each handing candidates to one store."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import torch
@@ -17,7 +17,7 @@ from ...options import SearchOptions
 from ...problem import Problem
 from ...refinement import refine
 from .models.context import OutOfTimeError, SearchContext
-from .stages import stages
+from .stages import Stage, stages
 from .structure.hints import search_with_hints
 from .trees.tree import Tree, to_node
 from .trees.vocabulary import Vocabulary
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 SCREEN_ROWS = 256
 FIT_ROWS = 4096
 REFINE_ROWS = 1024
+"""Rows on which libraries are evaluated, constants fitted, and forms shortened: a library of
+250,000 terms on 256 rows is 256 MB of float32, and what passes there is fitted to more."""
+
 STAGES_END = 0.85
 SHORTENING_END = 0.92
 REFINEMENT_END = 0.97
@@ -89,25 +92,17 @@ class SparseEngine:
         """Candidates of one problem."""
         if not bool((problem.train.X[:1] != problem.train.X).any()):
             return []
-        generator = torch.Generator().manual_seed(run.random_state)
-        vocabulary = vocabulary_of(options, problem.names)
         rule = options.complexity_rule(problem.names)
         operators = {**OPERATORS, **options.custom}
 
         def expression(tree: Tree) -> Expression:
             return Expression(to_node(tree, problem.names, operators))
 
-        context = SearchContext(
-            screen=problem.train.take(spread_rows(problem.train.y, SCREEN_ROWS, generator)),
-            fit=problem.train.take(spread_rows(problem.train.y, FIT_ROWS, generator)),
-            holdout=problem.validation,
-            vocabulary=vocabulary,
-            generator=generator,
-            maxsize=options.maxsize,
-            floor=problem.loss_floor,
-            precision=problem.precision,
-            expired=lambda: run.budget.fraction() > STAGES_END,
-            acceptable=lambda tree: within_limits(expression(tree), options, rule),
+        context = _context(
+            problem,
+            options,
+            run,
+            lambda tree: within_limits(expression(tree), options, rule),
         )
 
         def best_so_far() -> list[Expression]:
@@ -118,28 +113,19 @@ class SparseEngine:
             for stage in stages(context)[: options.niterations]:
                 if context.solved:
                     break
-                context.short_enough = stage.short_enough
-                losses = [candidate.loss for candidate in context.archive.best.values()]
-                best = min(losses, default=math.inf)
-                run.progress(Progress(run.budget.fraction(), best, stage.message))
-                stage.run()
+                _go_through(stage, context, run)
                 run.found(best_so_far)
-                log.debug(
-                    "%s: %d candidates, exact %s",
-                    stage.message,
-                    len(context.tried),
-                    context.exact_size,
-                )
         found = best_so_far()
         if run.interrupted:
             return found
+        rows = spread_rows(problem.train.y, REFINE_ROWS, context.generator)
         with run.until_interrupted():
             # A term that only a little of the noise asked for is dropped here, and what is
             # said twice is said once. Those at the top of the front are worth most.
             for refined in refine(
                 [candidate.root for candidate in reversed(found)],
                 problem,
-                problem.train.take(spread_rows(problem.train.y, REFINE_ROWS, generator)),
+                problem.train.take(rows),
                 rule,
                 written_with({operator.name for operator in (*options.binary, *options.unary)}),
                 run,
@@ -148,3 +134,34 @@ class SparseEngine:
             ):
                 found.append(refined)
         return found
+
+
+def _context(
+    problem: Problem,
+    options: SearchOptions,
+    run: SearchRun,
+    acceptable: Callable[[Tree], bool],
+) -> SearchContext:
+    """The rows, operators and limits of a search."""
+    generator = torch.Generator().manual_seed(run.random_state)
+    return SearchContext(
+        screen=problem.train.take(spread_rows(problem.train.y, SCREEN_ROWS, generator)),
+        fit=problem.train.take(spread_rows(problem.train.y, FIT_ROWS, generator)),
+        holdout=problem.validation,
+        vocabulary=vocabulary_of(options, problem.names),
+        generator=generator,
+        maxsize=options.maxsize,
+        floor=problem.loss_floor,
+        precision=problem.precision,
+        expired=lambda: run.budget.fraction() > STAGES_END,
+        acceptable=acceptable,
+    )
+
+
+def _go_through(stage: Stage, context: SearchContext, run: SearchRun) -> None:
+    context.short_enough = stage.short_enough
+    losses = [candidate.loss for candidate in context.archive.best.values()]
+    best = min(losses, default=math.inf)
+    run.progress(Progress(run.budget.fraction(), best, stage.message))
+    stage.run()
+    log.debug("%s: %d forms, exact %s", stage.message, len(context.tried), context.exact_size)

@@ -23,6 +23,21 @@ from .factors import DIRECT, PLAIN, Factor, FactorPool, log_abs
 from .log_model import LogModel
 from .product_trees import Powers, ProductTrees
 
+CHAMPIONS = 40
+"""Rows looked at for each place in the beam: most are one function at other constants."""
+
+SIMPLE = 3
+"""Complexity up to which an argument gets one of the places kept for simple ones."""
+
+OF_ONE_ARGUMENT = 3
+"""Places that functions of one argument may take; they resemble each other."""
+
+LIKE_ITSELF = 0.02
+"""Size of a scaled argument below which a function of it is the argument itself."""
+
+WRITTEN = 12
+"""Ways to write one product that are fitted: two factors have up to 36, mostly alike."""
+
 State = tuple[float, list[Factor]]
 """A product's relative residual, and its factors beside the powers of the inputs."""
 
@@ -111,7 +126,10 @@ class ProductSearch:
             for member, t, e, row in zip(members, theta.tolist(), error.tolist(), u, strict=True):
                 # A scaled argument this small is the argument itself: the direct row says the
                 # same, shorter.
-                if self.families[family].name != "shift" and abs(t) * float(row.abs().max()) < 0.02:
+                if (
+                    self.families[family].name != "shift"
+                    and abs(t) * float(row.abs().max()) < LIKE_ITSELF
+                ):
                     continue
                 found.append((e / total, [*factors, Factor(family, member.argument, t)]))
         unique: dict[tuple[tuple[int, int, float], ...], State] = {}
@@ -136,7 +154,9 @@ class ProductSearch:
         _, group = torch.unique(kind, return_inverse=True)
         first = torch.full((int(group.max()) + 1,), len(order), device=left.device)
         first.scatter_reduce_(0, group, torch.arange(len(order), device=left.device), "amin")
-        champions = [self.pool.factor(int(row)) for row in order[first.sort().values[: 40 * beam]]]
+        champions = [
+            self.pool.factor(int(row)) for row in order[first.sort().values[: CHAMPIONS * beam]]
+        ]
         per_argument: dict[int, int] = {}
         picks: list[Factor] = []
         for simple in (True, False):
@@ -146,8 +166,8 @@ class ProductSearch:
                 seen = per_argument.get(factor.argument, 0)
                 if (
                     factor in picks
-                    or seen >= 3
-                    or (simple and float(self.arguments.complexity[factor.argument]) > 3)
+                    or seen >= OF_ONE_ARGUMENT
+                    or (simple and float(self.arguments.complexity[factor.argument]) > SIMPLE)
                 ):
                     continue
                 per_argument[factor.argument] = seen + 1
@@ -258,7 +278,7 @@ class ProductSearch:
             options = self.writings(factor, q)
             variants = [[*variant, *option] for variant in variants for option in options]
         trees = ProductTrees(self.model)
-        for variant in variants[:12]:
+        for variant in variants[:WRITTEN]:
             trees.consider_rounded(variant)
             if self.context.solved:
                 return
