@@ -15,6 +15,7 @@ from .front import Candidate, Front
 from .limits import within_limits
 from .options import SearchOptions
 from .problem import Problem
+from .waves import follows_noise
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Judge:
         if complexity > max(self.options.maxsize, 1):
             return None
         if not within_limits(expression, self.options, self.rule):
+            return None
+        if follows_noise(expression, self.problem):
             return None
         train, validation = self.problem.train, self.problem.validation
         return Candidate(
