@@ -160,6 +160,12 @@ def test_losses_below_the_floor_are_equal() -> None:
     assert shortest_description([exact, longer], 1e-18) == 0
 
 
+def test_losses_beyond_a_floats_range_of_ratios_are_compared() -> None:
+    front = Front((candidate("x", 1e300), candidate("x*y", 1e-300)), ("x", "y"))
+    assert front.get_best().equation == "x*y"
+    assert front.scores[1] == pytest.approx(600 * math.log(10) / 2)
+
+
 @given(st.lists(st.floats(1e-12, 1e3), min_size=1, max_size=8), st.floats(1.0, 1e6))
 def test_a_choice_is_always_made_and_scale_does_not_matter(
     losses: list[float], scale: float

@@ -259,7 +259,7 @@ def test_a_front_with_awkward_numbers(tmp_path: Path) -> None:
     law = " + ".join(f"{i}.5*sin(u*{i})" for i in range(1, 30))
     rows = (
         Candidate(Expression.parse("1e-300*u"), 1, 0.0, 0.0),
-        replace(candidate(law, 300, 1e-300), validation_loss=1e5),
+        replace(candidate(law, 300, 1e-300), validation_loss=1e300),
         candidate("less(log(-1), u)", 301, 1e-301),
     )
     path = tmp_path / "report.html"

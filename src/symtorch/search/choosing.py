@@ -91,8 +91,9 @@ def shortest_description(rows: Sequence[Judged], floor: float) -> int:
 
 
 def _gain(shorter: Judged, longer: Judged, floor: float) -> float:
-    ratio = max(shorter.validation_loss, floor) / max(longer.validation_loss, floor)
-    return longer.evidence.effective_rows / 2 * math.log(ratio)
+    # A difference of logarithms: the ratio of two losses may be beyond a float's range.
+    before, after = (math.log(max(row.validation_loss, floor)) for row in (shorter, longer))
+    return longer.evidence.effective_rows / 2 * (before - after)
 
 
 def _price(shorter: Judged, longer: Judged) -> float:

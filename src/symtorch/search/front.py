@@ -144,8 +144,9 @@ class Front:
         """
         scores = [0.0]
         for previous, row in zip(self.candidates, self.candidates[1:], strict=False):
-            ratio = max(row.loss, self.loss_floor) / max(previous.loss, self.loss_floor)
-            scores.append(-math.log(ratio) / (row.complexity - previous.complexity))
+            # A difference of logarithms: the ratio may be beyond a float's range.
+            before, after = (math.log(max(r.loss, self.loss_floor)) for r in (previous, row))
+            scores.append((before - after) / (row.complexity - previous.complexity))
         return scores
 
     def r2_of(self, row: Candidate) -> float | None:
