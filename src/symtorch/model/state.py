@@ -201,9 +201,9 @@ class SymbolicState(nn.Module):
         if self.switch is None:
             return False
         if self.reduction is not None:
-            return self.reduction.layout.always_rests
+            return self.reduction.layout.never_needs_block
         pruned = () if self.pruning is None else self.pruning.pruned
-        return self.switch.layout.always_rests and self.switch.is_complete(pruned)
+        return self.switch.layout.never_needs_block and self.switch.is_complete(pruned)
 
     @contextmanager
     def out_of_force(self) -> Iterator[None]:

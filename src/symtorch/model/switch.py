@@ -13,7 +13,7 @@ from ..layer.layer import SymbolicLayer
 from ..recording.adapters.calls import named_arguments
 from ..recording.adapters.values import cast
 from ..recording.features import Features
-from ..recording.hooks import look_here
+from ..recording.hooks import no_op_hook
 from ..symbolic.expression import Expression
 from .results import Kind, Results
 
@@ -83,8 +83,8 @@ class Switch(nn.Module):
         self.register_buffer("order", order, persistent=False)
         self._sorted = order.tolist() == list(range(len(order)))
         # Fused paths, such as that of nn.TransformerEncoderLayer, read the weights of their
-        # parts and call none of them, except where there is a hook.
-        self.register_forward_pre_hook(look_here)
+        # submodules without calling them, unless one has a hook.
+        self.register_forward_pre_hook(no_op_hook)
 
     order: torch.Tensor
 

@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..recording.adapters.output import map_output
 from ..recording.adapters.request import LayoutRequest
 from ..recording.dims import as_list
-from ..recording.hooks import look_here
+from ..recording.hooks import no_op_hook
 from .schedule import PruningSchedule
 
 
@@ -46,7 +46,7 @@ class PruningMask(nn.Module):
         active = torch.zeros(schedule.initial_dim, dtype=torch.bool, device=device)
         self.register_buffer("active", active, persistent=False)
         self._keep(range(schedule.initial_dim) if dims is None else dims)
-        self.register_forward_pre_hook(look_here)
+        self.register_forward_pre_hook(no_op_hook)
 
     active: torch.Tensor
 

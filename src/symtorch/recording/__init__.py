@@ -1,4 +1,4 @@
-"""What a block does: finding it, reading its calls as tables, sampling and querying it.
+"""The behaviour of a block: finding it, reading its calls as tables, sampling, querying it.
 
 Nothing in here searches for equations or puts anything in the place of a block.
 """

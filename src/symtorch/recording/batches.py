@@ -1,4 +1,4 @@
-"""Batches: what users hand over as data, and how a model is called with it."""
+"""Batches: the data that users pass, and how a model is called with them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ else:
 
 Data: TypeAlias = Any
 """A tensor, an array, a DataFrame, a tuple (positional inputs), a dict (keyword inputs), or an
-iterable of such batches, a DataLoader for example. A model that is an `nn.Module` is handed
+iterable of such batches, a DataLoader for example. A model that is an `nn.Module` gets
 arrays and DataFrames as tensors of its parameters' type and device."""
 
 
 def batches_of(data: Data) -> Iterator[Any]:
-    """The batches in what a user handed over: one, or those of an iterable."""
+    """The batches in a user's data: one, or those of an iterable."""
     if isinstance(data, torch.Tensor | np.ndarray | pd.DataFrame | tuple | Mapping):
         yield data
     elif isinstance(data, Iterable) and not isinstance(data, str | bytes):
@@ -39,7 +39,7 @@ def call_of(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """How to call a model with a batch: positional and keyword arguments."""
     if isinstance(batch, Mapping):
         return (), dict(batch)
-    # Loaders give lists where their data sets give tuples.
+    # Loaders turn the tuples of a data set into lists.
     if isinstance(batch, tuple | list):
         return tuple(batch), {}
     return (batch,), {}
@@ -56,8 +56,8 @@ def check_repeatable(data: Data, reason: str) -> None:
 once: hand over a list or a DataLoader
 
     Args:
-        data: what a user handed over.
-        reason: why it is passed over again, the first half of the message.
+        data: see `Data`.
+        reason: why more passes are needed, the first half of the message.
 
     Raises:
         InputError: it is an iterator.
@@ -69,11 +69,11 @@ once: hand over a list or a DataLoader
 
 
 def hold_out(batches: Sequence[Any], every: int) -> tuple[list[Any], list[Any]]:
-    """Batches to fit on, and every so many-th one to judge by.
+    """Batches to fit on, and every ``every``-th one to judge by.
 
     >>> hold_out("abcdef", 3)
     (['a', 'b', 'd', 'e'], ['c', 'f'])
     """
-    # By position, not by identity: one batch may stand in the data several times.
+    # By position, not by identity: the same batch may occur several times.
     fit = [batch for i, batch in enumerate(batches, start=1) if i % every]
     return fit, list(batches[every - 1 :: every])

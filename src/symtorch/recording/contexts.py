@@ -1,4 +1,4 @@
-"""Context managers that put back what they touch, also when something raises inside."""
+"""Context managers that restore what they change, also when something raises inside."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """All global random generators seeded inside, and back where they were after."""
+    """Seeds all global random generators inside, and restores their states afterwards."""
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
     devices = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
     try:
@@ -53,10 +53,10 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def gradients(enabled: bool) -> Iterator[None]:
-    """Autograd on or off, whatever mode the caller is in.
+    """Autograd on or off, in any mode of the caller.
 
-    Tensors made inside are ordinary ones also where the caller is in inference mode: they
-    outlive it, and no search could differentiate with the other kind.
+    Tensors made inside are ordinary ones even if the caller is in inference mode: they
+    outlive it, and a search cannot differentiate through inference tensors.
     """
     with torch.inference_mode(False), torch.set_grad_enabled(enabled):
         yield
@@ -79,8 +79,8 @@ def threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def eagerly() -> Iterator[None]:
-    """What torch.compile has compiled runs as plain Python inside."""
-    # Importing the compiler takes seconds; where nobody has, nothing is compiled.
+    """Compiled code runs as plain Python inside."""
+    # Importing the compiler takes seconds; if nobody has imported it, nothing is compiled.
     if "torch._dynamo" not in sys.modules:
         yield
         return

@@ -1,11 +1,11 @@
 """Dependence: whether a block's output at a row depends on anything but the row's columns.
 
-A recording cuts calls into rows, and an equation computes each row from its own columns. Where
-the block looks at its neighbours (a 3x3 convolution, attention, a recurrence), at the other
-samples (batch statistics), or at an argument that is no column, the search still finds
-something, which is nonsense without a word. So the block is asked: its first call is repeated
-with other values in other rows, or in the arguments that were dropped, and the rows that were
-left alone must come out as before.
+A recording cuts calls into rows, and an equation computes each row from its own columns. If
+the block looks at neighbouring rows (a 3x3 convolution, attention, a recurrence), at the other
+samples (batch statistics), or at an argument that is not a column, the search still finds
+equations, but they are nonsense, without any error. So the block is tested: its first call is
+repeated with other values in some rows, or in the arguments that were dropped, and the outputs
+of the unchanged rows must stay the same.
 """
 
 from __future__ import annotations
@@ -29,22 +29,25 @@ from .contexts import evaluating, gradients, seeded
 from .hooks import BlockHook
 from .lookup import signature_of_block
 
-SMALL = 1e-3
+ROUNDING_SHARE = 1e-3
 """Share of the outputs' range below which a change is rounding: sums in another order."""
 
+ROUNDING_UNITS = 64
+"""The same in units of the outputs' precision, for half precision."""
+
 MOST_ARGUMENTS = 4
-"""Dropped arguments that are asked about, a call each."""
+"""Most dropped arguments that are tested, with one call each."""
 
 MOST_AXES = 4
-"""Axes of rows that are asked about, a call each."""
+"""Most axes of rows that are tested, with one call each."""
 
 Arguments: TypeAlias = dict[str, Any]
 Path: TypeAlias = tuple[str | int, ...]
-"""Where a tensor is in a call: the argument, then places in lists and tuples."""
+"""Where a tensor is in a call: the argument, then positions in lists and tuples."""
 
 
 class DependenceProbe:
-    """Keeps a block's first call, to ask the block afterwards what its rows depend on.
+    """Keeps a block's first call, to test afterwards what the block's rows depend on.
 
     >>> from symtorch import SymbolicModel
     >>> block = nn.Conv1d(1, 1, 3, padding=1)
@@ -75,7 +78,7 @@ class DependenceProbe:
             self._call = _copied(arguments)
 
     def warn(self, layout: Layout, precision: float) -> None:
-        """Warn of each thing that rows depend on and that is no column of theirs.
+        """Warn of each dependence of a row on anything but its columns.
 
         Args:
             layout: of the block's calls.
@@ -83,10 +86,12 @@ class DependenceProbe:
         """
         if self._call is None:
             return
-        ask = _Ask(self._block, self._name, layout, max(SMALL, 64 * precision))
+        replay = _Replay(
+            self._block, self._name, layout, max(ROUNDING_SHARE, ROUNDING_UNITS * precision)
+        )
         with evaluating(self._block), gradients(False):
             try:
-                found = [*_dependences(ask, self._call)]
+                found = [*_dependences(replay, self._call)]
             except Exception:  # a block may refuse to be called again, for any reason
                 return
         for message in found:
@@ -94,8 +99,8 @@ class DependenceProbe:
 
 
 @dataclass(frozen=True)
-class _Ask:
-    """Calls a block again, and compares what it says."""
+class _Replay:
+    """Calls a block again, and compares its outputs."""
 
     block: nn.Module
     name: str
@@ -106,7 +111,7 @@ class _Ask:
         return self.layout.read(arguments, self.name)
 
     def answer(self, arguments: Arguments) -> torch.Tensor:
-        """The block's outputs, [rows, outputs]; what it draws is the same each time."""
+        """The block's outputs, [rows, outputs], with the same random draws each time."""
         rows = self.read(arguments)
         with seeded(0):
             output = call_named(self.block, signature_of_block(self.block), _copied(arguments))
@@ -119,11 +124,11 @@ class _Ask:
         return bool((change > self.tolerance * spread).any())
 
 
-def _dependences(ask: _Ask, call: Arguments) -> Iterator[str]:
-    """What is wrong, in words."""
-    before, rows = ask.answer(call), ask.read(call)
+def _dependences(replay: _Replay, call: Arguments) -> Iterator[str]:
+    """A message for each dependence that was found."""
+    before, rows = replay.answer(call), replay.read(call)
     everywhere = torch.ones(len(before), dtype=torch.bool)
-    if ask.differ(before, ask.answer(call), everywhere):
+    if replay.differ(before, replay.answer(call), everywhere):
         yield _ON_A_STATE
         return
     columns, dropped = set[Path](), dict[Path, Arguments]()
@@ -131,20 +136,20 @@ def _dependences(ask: _Ask, call: Arguments) -> Iterator[str]:
         changed = _with(call, path, lambda tensor: tensor.roll(1, 0).flip(-1))
         if value.ndim == 0:
             continue  # a setting, such as a temperature
-        if _same(rows, ask.read(changed)):
+        if _same(rows, replay.read(changed)):
             dropped[path] = changed
         elif value.dtype != torch.bool:
             columns.add(path)
     for path, changed in [*dropped.items()][:MOST_ARGUMENTS]:
-        if ask.differ(before, ask.answer(changed), everywhere):
+        if replay.differ(before, replay.answer(changed), everywhere):
             yield _on_an_argument(path, dict(_tables(call))[path], rows)
     for axis in range(min(len(rows.lead), MOST_AXES)):
         changed = call
         for path in columns:
-            changed = _with(changed, path, _Shifted(ask.layout.inputs.feature_dim, axis))
-        now = ask.read(changed)
-        same = (now.values == rows.values).all(-1)
-        if bool(same.any()) and ask.differ(before, ask.answer(changed), same):
+            changed = _with(changed, path, _Shifted(replay.layout.inputs.feature_dim, axis))
+        changed_rows = replay.read(changed)
+        same = (changed_rows.values == rows.values).all(-1)
+        if bool(same.any()) and replay.differ(before, replay.answer(changed), same):
             yield _on_other_rows(axis, len(rows.lead))
             return
 
@@ -187,9 +192,9 @@ def _on_other_rows(axis: int, axes: int) -> str:
 
 @dataclass(frozen=True)
 class _Shifted:
-    """Every second row along an axis becomes its neighbour; the others stay.
+    """Replaces every second row along an axis by its neighbour.
 
-    The values are such as the block knows, but their mean is another.
+    So all values are ones that the block has seen, but their mean changes.
     """
 
     feature_dim: int | None
@@ -207,7 +212,7 @@ class _Shifted:
 
 
 def _same(before: Rows, after: Rows) -> bool:
-    """Whether two calls have the same rows in the table."""
+    """Whether two calls are read as the same rows."""
     masks = (before.kept, after.kept)
     if any(mask is not None for mask in masks) and not _equal(*masks):
         return False
@@ -241,7 +246,7 @@ def _with(call: Any, path: Path, change: Callable[[torch.Tensor], torch.Tensor])
 
 
 def _copied(call: Arguments) -> dict[str, Any]:
-    """A call of its own memory: blocks overwrite their arguments, and fill caches."""
+    """A copy of a call in its own memory: blocks overwrite arguments and fill caches."""
 
     def copied(value: Any) -> Any:
         if isinstance(value, torch.Tensor):

@@ -19,5 +19,5 @@ def as_list(numbers: int | Sequence[int]) -> list[int]:
 
 
 def is_number(key: str) -> bool:
-    """Whether a key is an output's number, and none of the many ways to almost write one."""
+    """Whether a key is an output's number in plain digits, without sign, space or underscore."""
     return len(key) < 10 and key.isascii() and key.isdecimal()

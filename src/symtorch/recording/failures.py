@@ -1,4 +1,4 @@
-"""What to ask a user whose model fails on the data."""
+"""Questions to a user whose model fails on the data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORGOTTEN_PARENT = (
 """The question to someone who called `distill` without a parent."""
 
 _ABOUT_THE_DATA = (TypeError, RuntimeError, ValueError, IndexError)
-"""What wrong inputs raise. Subclasses (no memory, a model's own errors) speak for themselves."""
+"""Errors raised for wrong inputs. Subclasses (no memory, a model's own) need no explanation."""
 
 
 def explained(
@@ -32,15 +32,15 @@ def explained(
     input_chosen: bool,
     question: str = "",
 ) -> ForwardError | None:
-    """The error to raise for a model that failed; None where its own says it best.
+    """The error to raise for a model that failed; None if its own error is clearer.
 
     Args:
-        error: what it raised.
+        error: raised by the model.
         model: which failed.
-        args: that it was called with.
-        kwargs: these too.
+        args: positional arguments of the call.
+        kwargs: keyword arguments of the call.
         input_chosen: whether the user gave ``input_of``.
-        question: to ask in any case.
+        question: to ask in every case.
     """
     if type(error) not in _ABOUT_THE_DATA:
         return None

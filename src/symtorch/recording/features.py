@@ -28,8 +28,8 @@ class Features:
 
     Args:
         columns: names of the columns.
-        transforms: the variables and what each is; None where every column is one.
-            A function that was not saved is None until it is given again.
+        transforms: names and definitions of the variables; None if the columns are the
+            variables. A function that was not saved is None until it is set again.
     """
 
     columns: tuple[str, ...]
@@ -42,7 +42,7 @@ class Features:
         variable_names: Sequence[str] | None = None,
         transforms: Mapping[str, Transform] | Sequence[Transform] | None = None,
     ) -> Features:
-        """Features from what a user hands over.
+        """Features from a user's arguments.
 
         Args:
             columns: default names of the recorded columns.
@@ -51,7 +51,7 @@ class Features:
             transforms: variables by name, or a list of them.
 
         Raises:
-            InputError: names that do not fit in number, are not identifiers or occur
+            InputError: a wrong number of names, names that are not identifiers or occur
                 twice; a transform of columns that do not exist.
             UnsupportedTypeError: a transform that is neither text nor a function.
         """
@@ -82,11 +82,11 @@ class Features:
     def __call__(self, table: torch.Tensor) -> torch.Tensor:
         """Compute the variables: [rows, columns] -> [rows, variables].
 
-        Transforms of whole numbers and of half precision are computed in float32.
+        Transforms of integers and of half precision are computed in float32.
 
         Raises:
-            InputError: a transform fails or gives another shape.
-            StateError: a function that has not been given again after loading.
+            InputError: a transform fails, or returns the wrong shape.
+            StateError: a function has not been set again after loading.
         """
         if self.transforms is None:
             return table
@@ -104,7 +104,7 @@ class Features:
                 values.append(transform(named))
             else:
                 values.append(_column(name, transform(table), len(table)))
-        # A function may compute in another type; the variables keep the table's.
+        # A function may compute in another type; the variables keep that of the table.
         return torch.stack([value.to(table.dtype) for value in values], dim=-1)
 
     @property
@@ -113,7 +113,7 @@ class Features:
         return [n for n, t in self.transforms or () if not isinstance(t, Expression)]
 
     def with_functions(self, functions: Mapping[str, Transform]) -> Features:
-        """The features with some transforms given again, by name."""
+        """The features with some transforms set again, by name."""
         if self.transforms is None:
             return self
         return Features(
@@ -125,7 +125,7 @@ class Features:
         )
 
     def to_saved(self) -> SavedFeatures:
-        """As a document can hold it; functions are left out."""
+        """In the form of a document; functions are left out."""
         if self.transforms is None:
             return SavedFeatures(self.columns, None)
         equations = [t if isinstance(t, Expression) else None for _, t in self.transforms]
@@ -161,9 +161,9 @@ class SavedFeatures:
     """`Features` in a document: transforms as text, None for a Python function.
 
     Args:
-        columns: their names.
-        transforms: name and text of each; None where every column is a variable.
-        operators: definitions that the texts use.
+        columns: names of the columns.
+        transforms: name and text of each variable; None if the columns are the variables.
+        operators: definitions of the operators in the texts.
     """
 
     columns: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Hooks: the one way in which this package watches a block's calls or answers them."""
+"""Hooks: the one way in which this package observes a block's calls or replaces their output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Visit = TypeVar("Visit")
 
 
 class BlockHook(Generic[Visit]):
-    """Two functions around every call of a block, while it is attached.
+    """Calls two functions around every call of a block, while attached.
 
     >>> block, seen = nn.Linear(2, 1), []
     >>> hook = BlockHook(block, "head", lambda arguments: [*arguments], lambda names, output:
@@ -29,12 +29,12 @@ class BlockHook(Generic[Visit]):
     [(['input'], torch.Size([5, 1]))]
 
     Args:
-        block: whose calls are watched.
+        block: whose calls are observed.
         name: for messages.
-        enter: given the call's arguments by name before the block runs, which may overwrite
-            them in place; what it returns is handed to ``leave``.
-        leave: given that and the block's output. What it returns is the call's output;
-            None leaves the block's.
+        enter: called with the call's arguments by name, before the block runs, which may
+            overwrite them in place; its result is passed to ``leave``.
+        leave: called with that and the block's output. Its result replaces the output,
+            unless it is None.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class BlockHook(Generic[Visit]):
         self.name = name
         self._enter, self._leave = enter, leave
         self._signature = signature_of_block(block)
-        # Calls that have begun and not ended: a block may call itself.
+        # A stack of open calls, because a block may call itself.
         self._open: list[Visit] = []
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """Hooks on the block inside, none after.
+        """Attaches the hooks inside, and removes them afterwards.
 
         Raises:
             UnsupportedTypeError: the block is a ScriptModule.
@@ -66,7 +66,7 @@ class BlockHook(Generic[Visit]):
         before = self.block.register_forward_pre_hook(self._before, with_kwargs=True)
         after = self.block.register_forward_hook(self._after)
         try:
-            # A model that torch.compile has seen does not look for new hooks.
+            # A compiled model does not look for new hooks.
             with eagerly():
                 yield
         finally:
@@ -81,5 +81,5 @@ class BlockHook(Generic[Visit]):
         return self._leave(self._open.pop(), output)
 
 
-def look_here(module: nn.Module, args: Any) -> None:
-    """A hook that does nothing but be there."""
+def no_op_hook(module: nn.Module, args: Any) -> None:
+    """Does nothing; but fused paths that skip modules call those that have a hook."""

@@ -1,4 +1,4 @@
-"""The blocks of a model: finding them by name, and functions dressed as such."""
+"""The blocks of a model: finding them by name, and wrapping functions as blocks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .adapters.calls import signature_of
 
 
 class FunctionBlock(nn.Module):
-    """A function dressed as a module, so that hooks can watch it."""
+    """A function wrapped as a module, so that hooks can observe it."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class FunctionBlock(nn.Module):
 
 
 def signature_of_block(block: nn.Module) -> inspect.Signature | None:
-    """The signature of a block's forward, or of the function that is dressed as one."""
+    """The signature of a block's forward, or of the function that a `FunctionBlock` wraps."""
     return signature_of(block.function if isinstance(block, FunctionBlock) else block)
 
 
@@ -48,7 +48,7 @@ def find_blocks(
             f"blocks are found by name in an nn.Module; this is a {type(model).__name__}"
         )
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
-    # Under all its names: a shared module may be asked for by any of them.
+    # All names of a shared module, so that any of them finds it.
     modules = {name: m for name, m in model.named_modules(remove_duplicate=False) if name}
     found: set[str] = set()
     for pattern in patterns:

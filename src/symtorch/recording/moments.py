@@ -19,7 +19,7 @@ class Moments:
     (torch.Size([3, 3]), torch.Size([3, 1]), torch.Size([1, 1]))
 
     Args:
-        rows: how many went in.
+        rows: number of rows.
         x_mean: [inputs].
         y_mean: [outputs].
         xx: covariance of the inputs [inputs, inputs].
@@ -36,7 +36,7 @@ class Moments:
 
     @classmethod
     def of(cls, x: torch.Tensor, y: torch.Tensor) -> Moments:
-        """Of tables [rows, inputs] and [rows, outputs]."""
+        """Moments of tables [rows, inputs] and [rows, outputs]."""
         sums = MomentSums()
         sums.add(x, y)
         return sums.moments()
@@ -44,7 +44,7 @@ class Moments:
 
 @dataclass
 class MomentSums:
-    """Running sums that become `Moments`; their size does not depend on the rows."""
+    """Running sums for `Moments`; their size does not depend on the number of rows."""
 
     rows: int = 0
     _width: int = 0
@@ -53,13 +53,13 @@ class MomentSums:
     _gram: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
     def add(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        """Take in rows: [rows, inputs], [rows, outputs]."""
+        """Add rows: [rows, inputs], [rows, outputs]."""
         # Apple's GPUs have no float64.
         device = torch.device("cpu") if x.device.type == "mps" else x.device
         table = torch.cat([x, y.to(x.device)], dim=-1).to(device, torch.float64)
         if not self.rows:
             self._width = x.shape[1]
-            # Sums of squares around any typical row lose no digits to a large mean.
+            # Around a typical row, sums of squares lose no digits to a large mean.
             self._shift = table[0].clone()
             self._sum = torch.zeros_like(self._shift)
             self._gram = self._sum.new_zeros(len(self._sum), len(self._sum))
@@ -85,7 +85,7 @@ class MomentSums:
 
 
 class MomentReservoir(Reservoir):
-    """A reservoir that all rows pass on their way: it sums their moments, and keeps a sample.
+    """A reservoir that also sums the moments of all rows, whether it samples them or not.
 
     >>> reservoir = MomentReservoir(size=3, seed=0)
     >>> rows = reservoir.offer(10)
@@ -105,7 +105,7 @@ class MomentReservoir(Reservoir):
         return torch.arange(rows)
 
     def keep(self, rows: torch.Tensor, *tables: torch.Tensor) -> None:
-        """Sum all rows, and store those that the sample wants."""
+        """Add all rows to the sums, and store those of the sample."""
         if len(rows):
             self.sums.add(*tables)
         chosen = self._chosen.pop()

@@ -1,4 +1,4 @@
-"""Names: of the columns of data, as equations can hold them."""
+"""Names of columns of data, turned into names that equations can use."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def names_in(batch: Any) -> tuple[str, ...]:
 
 
 def fit_names(names: Sequence[Any]) -> tuple[str, ...]:
-    """Names as equations can hold them.
+    """Names turned into distinct ones that equations can use.
 
     >>> fit_names(["petal length (cm)", "exp", "2nd", "a", "a"])
     ('petal_length_cm', 'exp_', 'x2nd', 'a', 'a_2')

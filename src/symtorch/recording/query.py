@@ -1,4 +1,4 @@
-"""BlockQuery: the block itself as a function of its columns, to ask about new rows."""
+"""BlockQuery: the block itself as a function of its columns, to evaluate at new rows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from .lookup import signature_of_block
 from .recording import Recording
 
 TRIED = 64
-"""Recorded rows that a block must answer as it did, before it is asked about new ones."""
+"""Recorded rows whose outputs a block must reproduce, before it is evaluated at new ones."""
 
 ALIKE = 1e-4
-"""Share of the largest output by which these answers may differ: other batch sizes add up in
-another order. In half precision rounding alone makes a larger difference."""
+"""Share of the largest output by which these may differ: other batch sizes sum in another order."""
+
+ALIKE_UNITS = 64
+"""The same in units of the outputs' precision, for half precision."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class BlockQuery:
         block: called with the rows as its arguments, in eval mode.
         layout: of its calls.
         name: of the block, for messages.
-        like: [1], of the type and device that it takes.
-        differentiable: whether gradients flow from its answers to the points.
+        like: [1], a tensor of the type and device that the block takes.
+        differentiable: whether gradients flow from its outputs to the points.
     """
 
     block: nn.Module
@@ -50,13 +52,13 @@ class BlockQuery:
     def of(cls, block: nn.Module, recording: Recording) -> BlockQuery:
         """The query of a block that was recorded.
 
-        A block in half precision is asked through `in_single_precision`.
+        A block in half precision is evaluated through `in_single_precision`.
 
-        Whether it can be asked is tried, not guessed: it cannot when it needs more than its
-        columns (a mask), mixes rows (attention) or sees neighbours (a convolution).
+        A trial shows whether a block is a function of its columns; it is not if it needs more
+        than its columns (a mask), mixes rows (attention) or sees neighbours (a convolution).
 
         Raises:
-            InputError: it cannot.
+            InputError: the block is not a function of its columns.
         """
         wide = recording.inputs[:1, 0]
         block = in_single_precision(block)
@@ -71,7 +73,7 @@ class BlockQuery:
             ) from error
         expected = recording.outputs[:TRIED].to(answers)
         scale = float(expected.abs().max()) or 1.0
-        tolerance = max(ALIKE, 64 * recording.precision) * scale
+        tolerance = max(ALIKE, ALIKE_UNITS * recording.precision) * scale
         alike = answers.shape == expected.shape and bool(
             ((answers - expected).abs() <= tolerance).all()
         )
@@ -88,7 +90,7 @@ class BlockQuery:
             return self(points.requires_grad_())
 
     def __call__(self, points: torch.Tensor) -> torch.Tensor:
-        """All outputs at some points, in their type and on their device."""
+        """All outputs at some points, in the type and on the device of the points."""
         table = points.to(self.like)
         with evaluating(self.block):
             answers = self.layout.call(self.block, signature_of_block(self.block), table, self.name)
@@ -108,10 +110,10 @@ class BlockOracle:
 
 
 def in_single_precision(block: nn.Module) -> nn.Module:
-    """A copy of a block in half precision, in float32; any other block as it is.
+    """A float32 copy of a block in half precision; any other block unchanged.
 
-    Its answers are as near to the block's as the block's rounding, and do not jump between
-    two points that are near.
+    Its outputs equal the block's up to the block's rounding, and do not jump between nearby
+    points.
     """
     if any(p.is_floating_point() and p.dtype.itemsize < 4 for p in block.parameters()):
         return copy.deepcopy(block).to(torch.float32)
@@ -119,7 +121,7 @@ def in_single_precision(block: nn.Module) -> nn.Module:
 
 
 def oracles_for(block: nn.Module, recording: Recording) -> dict[int, BlockOracle]:
-    """The block behind each output; empty where it cannot be asked, or not be differentiated."""
+    """An oracle for each output; none if the block cannot be queried or differentiated."""
     if recording.layout.output.kind != "torch":
         return {}
     try:

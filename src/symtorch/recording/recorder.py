@@ -1,4 +1,4 @@
-"""record(): what blocks of a model do on sample data, as tables."""
+"""record(): inputs and outputs of a model's blocks on sample data, as tables."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def record(
     >>> {name: [*r.inputs.shape, *r.outputs.shape] for name, r in recordings.items()}
     {'0': [64, 3, 64, 8], '2': [64, 8, 64, 2]}
 
-    The model runs in eval mode, without gradients, its random generators seeded; modes,
-    generators and hooks are as before afterwards, also when its forward raises.
+    The model runs in eval mode, without gradients and with seeded random generators; modes,
+    generators and hooks are restored afterwards, also if its forward raises.
 
     Args:
         model: called on every batch.
         blocks: dotted names or globs (``"layers.*.mlp"``), or modules by name.
         data: a tensor or array; a tuple of positional or a dict of keyword inputs; or an
             iterable of these.
-        max_samples: rows kept of each block, uniformly sampled; None for all. Memory
+        max_samples: rows to keep for each block, uniformly sampled; None for all. Memory
             does not grow with the number of batches.
         input_of: takes a batch to the model's input, ``lambda batch: batch[0]`` for a
             loader of (inputs, targets).
@@ -120,15 +120,15 @@ class _Visit(NamedTuple):
 
 
 class Recorder:
-    """Collects the calls of one block while it is attached.
+    """Collects the rows of one block's calls while attached.
 
     Args:
         block: whose calls to record.
         name: for messages.
-        request: what the user said about the columns.
+        request: how the user describes the block's calls.
         max_samples: rows to keep.
         seed: of the sample.
-        reservoir: what takes the rows in, in the place of a plain reservoir.
+        reservoir: takes the rows in place of a plain reservoir.
     """
 
     def __init__(
@@ -152,11 +152,11 @@ class Recorder:
         self.column_names: tuple[str, ...] = ()
 
     def attached(self) -> AbstractContextManager[None]:
-        """Records inside, and leaves no hooks after."""
+        """Records inside, and leaves no hooks behind."""
         return BlockHook(self.block, self.name, self._enter, self._leave).attached()
 
     def _enter(self, arguments: Mapping[str, Any]) -> _Visit:
-        # The rows are copied before the block runs: it may overwrite its input in place.
+        # The rows are copied before the block runs, because it may overwrite its input in place.
         if self._inputs is None:
             self._inputs = plan_inputs(arguments, self._request, self.block, self.name)
         rows = self._inputs.read(arguments, self.name)
@@ -175,7 +175,7 @@ class Recorder:
         self._reservoir.keep(visit.chosen, visit.inputs, _widened(_taken(table, visit.chosen)))
 
     def recording(self) -> Recording:
-        """What was collected.
+        """The recording of all calls so far.
 
         Raises:
             StateError: the block was never called.

@@ -1,4 +1,4 @@
-"""Recording: what one block did, as tables."""
+"""Recording: inputs and outputs of one block, as tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .adapters.output import DTYPES
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """What one block did: a table of inputs and the table of outputs that belongs to it.
+    """Inputs and outputs of one block, as two tables with corresponding rows.
 
     >>> from torch import nn
     >>> net = nn.Sequential(nn.Linear(3, 8), nn.SiLU(), nn.Linear(8, 2))
@@ -31,12 +31,12 @@ class Recording:
     Args:
         inputs: [rows, columns]; half precision is widened to float32.
         outputs: [rows, outputs].
-        block_name: what the block is called in messages.
+        block_name: name of the block in messages.
         layout: how calls of the block map to the tables.
-        row_index: [rows], which of all rows that passed these are.
-        rows_seen: how many rows passed.
-        dtype: in which the block computed the outputs.
-        column_names: names of the input columns, where the data has some.
+        row_index: [rows], positions of these among all rows of the data.
+        rows_seen: number of rows in the data.
+        dtype: type in which the block computed the outputs.
+        column_names: names of the input columns, if the data has any.
     """
 
     inputs: torch.Tensor
@@ -50,11 +50,11 @@ class Recording:
 
     @property
     def precision(self) -> float:
-        """By how much rounding may change an output, relative to the largest ones.
+        """How much rounding may change an output, relative to the largest ones.
 
-        The unit of its type. A block in half precision adds up in float32 and rounds the
-        result, so that its error does not grow with the length of the sums: a 16th of the
-        unit, of which searches allow 64 as to all others.
+        This is the machine epsilon of its type. A block in half precision accumulates in
+        float32 and rounds only the result, so that its error does not grow with the length of
+        the sums: there it is a 16th of epsilon. Searches allow 64 times this.
         """
         if not self.dtype.is_floating_point:
             return torch.finfo(self.outputs.dtype).eps
@@ -87,10 +87,10 @@ class Recording:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Recording:
-        """Read what `save` wrote. Nothing in the file is executed.
+        """Read a file that `save` wrote. Nothing in it is executed.
 
         Raises:
-            InputError: not such a file.
+            InputError: the file is not a saved recording.
         """
         try:
             data = torch.load(path, weights_only=True, map_location="cpu")

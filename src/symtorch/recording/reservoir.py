@@ -8,11 +8,11 @@ import torch
 
 
 class Reservoir:
-    """Keeps ``size`` of all rows that pass, each row equally likely.
+    """Keeps ``size`` rows of a stream, each row with equal probability.
 
-    Every row draws a random key and the rows with the smallest keys stay ("bottom-k"
+    Every row gets a random key, and the rows with the smallest keys stay ("bottom-k"
     sampling). Keys depend on the seed and on how many rows came before, so the sample
-    is the same however the stream is cut into batches.
+    does not depend on how the stream is cut into batches.
 
     >>> reservoir = Reservoir(size=3, seed=0)
     >>> for batch in torch.arange(100.0).reshape(10, 10, 1):

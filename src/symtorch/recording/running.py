@@ -1,4 +1,4 @@
-"""The one pass over data: a model called on every batch, with everything put back after."""
+"""The one pass over data: calls a model on every batch, and restores its state afterwards."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ Model = nn.Module | Callable[..., Any]
 
 
 class Runner:
-    """Calls a model with batches as users hand them over.
+    """Calls a model with batches of a user's data.
 
     >>> runner = Runner(nn.Linear(2, 1), input_of=lambda batch: batch[0])
     >>> runner((np.ones((5, 2)), "targets")).shape
     torch.Size([5, 1])
 
     Args:
-        model: a module is handed arrays as tensors of its parameters' type and device; a
-            function gets what is in the batch, but arrays for DataFrames that it cannot take.
+        model: a module gets arrays as tensors of its parameters' type and device; a function
+            gets the batch itself, but arrays instead of DataFrames that it cannot take.
         input_of: takes a batch to the model's input.
-        question: what to ask the user, beside the usual, where the model's forward fails.
+        question: one more question to the user if the model's forward fails.
     """
 
     def __init__(
@@ -48,13 +48,13 @@ class Runner:
         self._question = question
 
     def arguments(self, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """What the model is called with for a batch: positional and keyword arguments."""
+        """The model's positional and keyword arguments for a batch."""
         args, kwargs = call_of(batch if self._input_of is None else self._input_of(batch))
         if isinstance(self.model, FunctionBlock):
             args, kwargs = _for_a_function(self.model.function, args, kwargs)
         elif isinstance(self.model, nn.Module):
             like = next((p for p in self.model.parameters() if p.is_floating_point()), None)
-            args, kwargs = map_nested((args, kwargs), lambda value: _taken(value, like))
+            args, kwargs = map_nested((args, kwargs), lambda value: _converted(value, like))
         return args, kwargs
 
     def __call__(self, batch: Any) -> Any:
@@ -103,24 +103,24 @@ def run_batches(
     >>> shapes
     [5, 4]
 
-    Modes, generators and hooks are as before afterwards, also when something raises.
+    Modes, generators and hooks are restored afterwards, also if something raises.
 
     Args:
         model: called on every batch.
         data: see `Data`.
         visit: called with each output and the batch it belongs to.
         input_of: takes a batch to the model's input.
-        random_state: seed of what the model draws.
+        random_state: seed of the model's random draws.
         grad: whether autograd is on.
-        parts: modules in eval mode too, for a model that is a function and holds them.
-        hooks: contexts to be in while the model runs, `BlockHook.attached` for example.
-        question: what to ask the user, beside the usual, where the model's forward fails.
+        parts: more modules to put in eval mode, for a model that is a function calling them.
+        hooks: contexts to enter while the model runs, such as `BlockHook.attached`.
+        question: one more question to the user if the model's forward fails.
 
     Returns:
-        How many batches there were.
+        The number of batches.
 
     Raises:
-        InputError: there was none.
+        InputError: there is no batch.
         ForwardError: the model's forward fails.
     """
     runner = Runner(model, input_of, question)
@@ -143,7 +143,7 @@ def run_batches(
 def _for_a_function(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """DataFrames for a function that takes such, tried on two of their rows; else arrays."""
+    """DataFrames if the function takes them, which two of their rows show; otherwise arrays."""
     frames = [v for v in (*args, *kwargs.values()) if isinstance(v, pd.DataFrame)]
     if not frames:
         return args, kwargs
@@ -156,13 +156,13 @@ def _for_a_function(
 
     try:
         function(*map(few, args), **{key: few(value) for key, value in kwargs.items()})
-    except Exception:  # whatever a function of arrays makes of a frame
+    except Exception:  # a function of arrays may fail on a frame in any way
         return tuple(map(array, args)), {key: array(value) for key, value in kwargs.items()}
     return args, kwargs
 
 
-def _taken(value: Any, like: torch.Tensor | None) -> Any:
-    """An array as a tensor that a model can take; the rest as it is."""
+def _converted(value: Any, like: torch.Tensor | None) -> Any:
+    """An array as a tensor that the model can take; other values unchanged."""
     if not isinstance(value, np.ndarray | pd.DataFrame):
         return value
     tensor = as_tensor(value)

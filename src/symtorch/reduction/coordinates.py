@@ -103,8 +103,8 @@ class Coordinates(nn.Module):
 
     With ``z = x @ encoder + encoder_bias`` the output is
     ``[equations(z), z] @ decoder + output_bias``, plus ``x @ linear`` if the linear path is a
-    full matrix: two or three matrix products in the type of the block's parameters, whatever
-    the equations are. The equations themselves compute in at least float32.
+    full matrix: two or three matrix products in the type of the block's parameters, for any
+    equations. The equations themselves compute in at least float32.
 
     Args:
         shape: sizes of the matrices.

@@ -196,7 +196,7 @@ def _check_weight(weight: torch.Tensor | None, width: int, name: str) -> None:
     if not bool(weight.isfinite().all()) or not float(weight.trace()) > 0:
         raise InputError(
             f"block '{name}': errors of the outputs have no finite, positive weight: the loss "
-            f"does not feel them, or its gradient is not finite"
+            f"does not depend on them, or its gradient is not finite"
         )
 
 

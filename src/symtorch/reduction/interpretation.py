@@ -1,4 +1,4 @@
-"""What the coordinates of a reduced block mean, as text."""
+"""The meaning of a reduced block's coordinates, as text."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What `explain` found.
+    """The result of `explain`.
 
     Args:
         front: the equations, from the simplest to the most accurate, on the scale of

@@ -85,7 +85,7 @@ class Logit:
         return found
 
     def inverse(self, value: Array) -> Array:
-        """Probabilities of log-odds, between 0 and 1 whatever the value."""
+        """Probabilities of log-odds, between 0 and 1 for every value."""
         # Rounded, so that 0.3 is restored as 0.3.
         stretched = (special.expit(value) - MARGIN) / (1 - 2 * MARGIN)
         found: Array = np.clip(np.round(stretched, 14), 0, 1)

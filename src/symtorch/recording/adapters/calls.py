@@ -10,8 +10,8 @@ from torch import nn
 
 
 def signature_of(block: Callable[..., Any]) -> inspect.Signature | None:
-    """The signature of a block's forward, or None where Python cannot tell."""
-    # torch.compile dresses a module in another, whose forward takes anything.
+    """The signature of a block's forward, or None if Python cannot tell."""
+    # torch.compile wraps a module in one whose forward takes anything.
     block = getattr(block, "_orig_mod", block)
     try:
         return inspect.signature(block.forward if isinstance(block, nn.Module) else block)
@@ -32,7 +32,7 @@ def named_arguments(
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError:
-            # The block will say what is wrong with the call better than we can.
+            # The block's own error describes a wrong call better than ours.
             pass
         else:
             named: dict[str, Any] = {}
@@ -63,7 +63,7 @@ def call_named(
     for name, value in named.items():
         is_rest = rest is not None and name not in kinds and name.startswith(f"{rest}_")
         unnamed = signature is None and name.startswith("arg")
-        # Parameters before the rest can be passed by position only, once there is a rest.
+        # Parameters before *rest can only be passed by position if there is a rest.
         before_rest = rest is not None and name in [*kinds][: [*kinds].index(rest)]
         if (
             is_rest

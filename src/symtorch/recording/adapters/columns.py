@@ -27,10 +27,10 @@ CHANNELS_FIRST = (
 def chosen_axis(
     values: Mapping[str, torch.Tensor], request: LayoutRequest, block: object, name: str
 ) -> int | None:
-    """Axis of the features of some tensors, as the user said, or the last one.
+    """Axis of the features of some tensors: the user's choice, or the last one.
 
     Raises:
-        InputError: a convolutional block without a word on where its channels are.
+        InputError: a convolutional block for which the user did not choose the axis.
     """
     if request.feature_dim != "auto":
         return request.feature_dim
@@ -48,10 +48,10 @@ def chosen_axis(
 
 
 def width_of(tensor: torch.Tensor, axis: int | None, key: str, name: str) -> int:
-    """How many columns a tensor is.
+    """Number of columns that a tensor gives.
 
     Raises:
-        InputError: it has no such axis, or no feature.
+        InputError: it lacks the axis, or has no feature.
         UnsupportedTypeError: it does not hold plain numbers.
     """
     check_numbers(tensor, f"block '{name}': input '{key}'")
@@ -87,12 +87,12 @@ def side_by_side(
 
     Args:
         values: the call's tensors, arrays or DataFrames, by the name of their input.
-        widths: how many columns each has.
-        axis: of the features; None where each tensor is one column.
+        widths: number of columns of each.
+        axis: of the features; None if each tensor is one column.
         name: of the block, for messages.
 
     Raises:
-        InputError: missing values, or shapes other than those first seen.
+        InputError: missing inputs, or shapes that differ from those first seen.
     """
     columns = [_column(values, key, width, axis, name) for key, width in widths.items()]
     if len(columns) == 1:
@@ -152,10 +152,10 @@ def apart(
 
 
 def check_saved(names: object, widths: object, axis: object) -> None:
-    """Make sure that fields from a file are what an adapter has.
+    """Make sure that fields from a file are valid for an adapter.
 
     Raises:
-        ValueError: they are not.
+        ValueError: they are not valid.
     """
     sound = (
         isinstance(names, list)

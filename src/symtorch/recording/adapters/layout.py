@@ -1,7 +1,7 @@
 """Layout: how the calls of a block map to rows and columns, and back.
 
-Recording reads calls through a layout, and the switched forward reads and writes through
-the same one, so what was distilled is what is replaced.
+Recording and the switched forward use the same layout, so that equations replace exactly the
+outputs that were recorded.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Layout:
     """Both sides of a block's calls.
 
     Args:
-        inputs: how arguments hold columns.
-        output: how the output holds a table.
+        inputs: from arguments to columns.
+        output: from the output to a table.
     """
 
     inputs: InputAdapter
@@ -41,12 +41,12 @@ class Layout:
             name: of the block, for messages.
 
         Raises:
-            InputError: arguments other than those first seen.
+            InputError: arguments that differ from those first seen.
         """
         return self.inputs.read(arguments, name)
 
     def read_output(self, output: Any, rows: Rows, name: str) -> torch.Tensor:
-        """What the block made of the rows that count: [rows, outputs].
+        """The block's outputs for the rows that count: [rows, outputs].
 
         Args:
             output: of the block.
@@ -54,7 +54,7 @@ class Layout:
             name: of the block, for messages.
 
         Raises:
-            InputError: rows were lost, or there are other columns than first seen.
+            InputError: rows were lost, or the columns differ from those first seen.
         """
         table = self.output.read(output, name)
         if len(table) != rows.lead.numel():
@@ -64,17 +64,17 @@ class Layout:
         return table if rows.kept is None else table[rows.kept.to(table.device)]
 
     def write(self, values: torch.Tensor, rows: Rows, whole: Any) -> Any:
-        """The inverse of `read_output`: a table as what the block returns.
+        """The inverse of `read_output`: the block's output with a table in it.
 
         Args:
             values: [rows, outputs].
             rows: of the call.
-            whole: what the block returned; None where `needs_block` is false.
+            whole: the block's own output; None if `needs_block` is false.
         """
         if rows.kept is not None:
             original = self.output.read(whole, "")
             kept = rows.kept.to(original.device)
-            # Rows that do not count stay as the block computed them.
+            # Rows that do not count keep the block's values.
             replaced = original.clone()
             replaced[kept] = cast(values.to(original.device), original.dtype)
             values = replaced
@@ -85,7 +85,7 @@ class Layout:
         return self.output.path is not None or rows.kept is not None
 
     @property
-    def always_rests(self) -> bool:
+    def never_needs_block(self) -> bool:
         """Whether no call needs the block's own output, see `needs_block`."""
         return self.output.path is None and not self.inputs.partial
 
@@ -99,9 +99,9 @@ class Layout:
         """The block as a function of its columns: [rows, columns] -> [rows, outputs].
 
         Args:
-            block: called with what the table is in its arguments.
+            block: called with the arguments that the table stands for.
             signature: of its forward.
-            table: its rows.
+            table: [rows, columns].
             name: of the block, for messages.
         """
         named = self.inputs.write(table)
@@ -111,7 +111,7 @@ class Layout:
         return self.read_output(output, Rows(table, torch.Size([len(table)])), name)
 
     def to_saved(self) -> dict[str, Any]:
-        """As a document can hold it. Its fields are for the adapter of its inputs to know."""
+        """In the form of a document; the adapter defines the fields of the inputs."""
         return {"inputs": save_inputs(self.inputs), "output": self.output.to_json()}
 
     @classmethod
@@ -119,7 +119,7 @@ class Layout:
         """The inverse of `to_saved`.
 
         Raises:
-            InputError: it did not write this.
+            InputError: `to_saved` did not write this.
         """
         try:
             return cls(load_inputs(saved["inputs"]), OutputLayout.from_json(saved["output"]))

@@ -1,4 +1,4 @@
-"""MaskedInputs: padded sequences, of which only the rows that a mask marks are columns' rows."""
+"""MaskedInputs: padded sequences, of which only the rows that a mask marks are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .values import as_tensor, is_table
 
 @dataclass(frozen=True)
 class MaskedInputs:
-    """Inputs of another kind, without the rows whose mask is 0.
+    """Inputs of any other kind, without the rows whose mask is 0.
 
     >>> from .tensors import TensorInputs
     >>> padded = MaskedInputs(TensorInputs(("x",), (2,), -1), "mask", "bool", False)
@@ -28,10 +28,10 @@ class MaskedInputs:
 
     Args:
         inner: reads the columns.
-        mask: name of the argument that is not 0 where a row counts, in the shape of the rows;
-            a call without it has no padding.
-        dtype: of the mask, to query the block with rows that all count.
-        spread: whether the mask has an axis of size 1 in the place of the features.
+        mask: name of the argument that is 0 for padding, in the shape of the rows; a call
+            without it has no padding.
+        dtype: of the mask, to query the block without padding.
+        spread: whether the mask has an axis of size 1 in place of the features.
     """
 
     inner: InputAdapter
@@ -61,7 +61,7 @@ class MaskedInputs:
     def plan(
         cls, arguments: Mapping[str, Any], request: LayoutRequest, block: object, name: str
     ) -> Self | None:
-        """For calls of blocks whose mask the user named."""
+        """An adapter if the user named a mask."""
         if request.mask is None:
             return None
         if request.mask not in arguments:
@@ -94,7 +94,7 @@ class MaskedInputs:
         return Rows(rows.values[kept], rows.lead, kept)
 
     def _kept(self, mask: torch.Tensor, lead: torch.Size, name: str) -> torch.Tensor:
-        """Which rows count: [rows]."""
+        """Whether each row counts: [rows]."""
         shape = [*mask.shape]
         if self.spread:
             axis = -1 if self.feature_dim is None else self.feature_dim
@@ -110,7 +110,7 @@ class MaskedInputs:
         return (mask != 0).expand(lead).reshape(-1)
 
     def write(self, table: torch.Tensor) -> dict[str, Any]:
-        """Arguments of which all rows count."""
+        """Arguments without padding."""
         shape = (len(table), 1) if self.spread else (len(table),)
         mask = torch.ones(shape, dtype=DTYPES[self.dtype], device=table.device)
         return {**self.inner.write(table), self.mask: mask}

@@ -16,17 +16,17 @@ from .request import LayoutRequest
 from .values import as_tensor, is_table
 
 Tree: TypeAlias = "int | tuple[str, tuple[Tree, ...]]"
-"""What an argument holds: the width of a tensor, or ``("list", (tree, ...))``, or a tuple so."""
+"""Structure of an argument: the width of a tensor, or ``("list", trees)``, ``("tuple", trees)``."""
 
 _CONTAINERS: dict[str, type[list[Any]] | type[tuple[Any, ...]]] = {"list": list, "tuple": tuple}
 
-_DEEPEST = 8
+_MAX_DEPTH = 8
 """A file may claim any depth; calls of blocks are shallow."""
 
 
 @dataclass(frozen=True)
 class NestedInputs:
-    """Arguments of which some are lists or tuples of tensors, all of the same rows.
+    """Arguments some of which are lists or tuples of tensors, all with the same rows.
 
     >>> cell = NestedInputs(("input", "hx"), (1, ("tuple", (2, 2))), -1)
     >>> cell.names
@@ -36,9 +36,9 @@ class NestedInputs:
     torch.Size([7, 5])
 
     Args:
-        arguments: their names.
-        trees: what each holds.
-        feature_dim: axis of the features; None where each tensor is one column.
+        arguments: names of the arguments.
+        trees: structure of each.
+        feature_dim: axis of the features; None if each tensor is one column.
     """
 
     arguments: tuple[str, ...]
@@ -63,7 +63,7 @@ class NestedInputs:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the columns: the argument, the place in it, the feature."""
+        """Names of the columns: the argument, the position in it, the feature."""
         return column_names(self._widths, self.feature_dim)
 
     @classmethod
@@ -72,15 +72,15 @@ class NestedInputs:
     ) -> Self | None:
         """Arguments that hold tensors, also in lists and tuples, or those that the user named.
 
-        Where the user named none, a list or tuple counts if its tensors have the rows of the
-        other arguments: positional embeddings of one text for all texts are settings.
+        If the user named none, a list or tuple counts only if its tensors have the rows of the
+        other arguments: position embeddings shared by all texts are settings.
         """
         nested = [key for key, value in arguments.items() if _holds_tensors(value)]
         if request.inputs is not None:
             chosen = {key: arguments.get(key) for key in request.inputs}
             missing = [k for k, v in chosen.items() if not is_table(v) and k not in nested]
             if missing:
-                return None  # plain tensors alone will say what is missing
+                return None  # TensorInputs raises the error for these
         else:
             chosen = {k: v for k, v in arguments.items() if is_table(v) or k in nested}
         tensors = dict(_tensors(chosen))
@@ -104,7 +104,7 @@ class NestedInputs:
         return side_by_side(dict(_tensors(chosen)), self._widths, self.feature_dim, name)
 
     def write(self, table: torch.Tensor) -> dict[str, Any]:
-        """Lists and tuples of tensors [rows, width], [rows] where each is one column."""
+        """Lists and tuples of tensors [rows, width], or [rows] if each is one column."""
         tensors = iter(apart(table, self._widths, self.feature_dim).values())
         return {
             argument: _filled(tree, tensors)
@@ -161,7 +161,7 @@ def _of_the_same_rows(chosen: Mapping[str, Any], axis: int | None) -> dict[str, 
     try:
         lead = np.broadcast_shapes(*(_lead(value, axis) for value in plain.values()))
     except ValueError:
-        return {}  # for the error of whoever reads the plain ones alone
+        return {}  # TensorInputs raises the error for these
     nested = {
         key
         for key, value in chosen.items()
@@ -199,9 +199,9 @@ def _filled(tree: Tree, tensors: Iterator[torch.Tensor]) -> Any:
 
 
 def _read_tree(data: Any, depth: int = 0) -> Tree:
-    if type(data) is int and depth <= _DEEPEST:
+    if type(data) is int and depth <= _MAX_DEPTH:
         return data
     container, children = data
-    if container not in _CONTAINERS or not isinstance(children, list) or depth > _DEEPEST:
+    if container not in _CONTAINERS or not isinstance(children, list) or depth > _MAX_DEPTH:
         raise ValueError(f"inputs {data}")
     return container, tuple(_read_tree(child, depth + 1) for child in children)

@@ -1,4 +1,4 @@
-"""OutputLayout: what a block returns as a table, and a table as what the block returns."""
+"""OutputLayout: a block's output as a table, and a table as the block's output."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class OutputLayout:
     """The part of the output that is a table.
 
     Args:
-        path: which part of a tuple, dict or object; None when the output is the table.
+        path: which part of a tuple, dict or object; None if the output itself is the table.
         width: number of columns.
-        axis: of the columns; None when the output has no such axis (then ``width`` is 1).
-        kind: what the block returns.
-        dtype: its dtype where that is not the inputs', ``"float64"``; else None.
+        axis: of the columns; None if the output has no such axis (then ``width`` is 1).
+        kind: whether the block returns tensors or arrays.
+        dtype: of the output if it differs from the inputs', ``"float64"``; otherwise None.
     """
 
     path: OutputPath
@@ -51,8 +51,8 @@ class OutputLayout:
         Args:
             output: of that call.
             rows: of its inputs.
-            inputs: how these were read.
-            request: what the user said.
+            inputs: the adapter that read them.
+            request: how the user describes the block's calls.
             name: of the block, for messages.
 
         Raises:
@@ -71,7 +71,7 @@ class OutputLayout:
             if not width:
                 raise InputError(f"block '{name}' returns {[*tensor.shape]}: no output at all")
         kind: Literal["torch", "numpy"] = "torch" if isinstance(part, torch.Tensor) else "numpy"
-        # Whole numbers are always noted: equations compute in floats.
+        # Integer types are always kept, because equations compute in floats.
         same = tensor.dtype == rows.values.dtype and tensor.dtype.is_floating_point
         dtype = None if same else str(tensor.dtype).removeprefix("torch.")
         return cls(request.output, width, axis, kind, dtype)
@@ -80,7 +80,7 @@ class OutputLayout:
         """The columns of an output: [rows, outputs].
 
         Raises:
-            InputError: another number of columns than first seen.
+            InputError: the number of columns differs from that first seen.
         """
         tensor = as_tensor(part_of(output, self.path, name))
         if self.axis is None:
@@ -93,18 +93,18 @@ class OutputLayout:
         return moved.reshape(-1, self.width)
 
     def write(self, table: torch.Tensor, lead: torch.Size, whole: Any) -> Any:
-        """The inverse of `read`: the table in the shape and type the block returns.
+        """The inverse of `read`: the table in the shape and type of the block's output.
 
         Args:
             table: [rows, outputs].
             lead: shape of the rows, as in `Rows`.
-            whole: what the block returned, for outputs of which the table is one part.
+            whole: the block's own output, if the table is only a part of it.
         """
         if self.axis is None:
             shaped = table.reshape(lead)
         else:
             shaped = table.reshape(*lead, self.width).movedim(-1, self.axis)
-            # As from the block, so that a view() downstream keeps working.
+            # Contiguous like the block's output, so that a view() downstream keeps working.
             shaped = shaped.contiguous()
         if self.dtype is not None:
             shaped = cast(shaped, DTYPES[self.dtype])
@@ -154,7 +154,7 @@ def _rows_lost(name: str, lead: torch.Size, inputs: InputAdapter, output: torch.
 def map_output(
     output: Any, path: OutputPath, change: Callable[[torch.Tensor], torch.Tensor], name: str
 ) -> Any:
-    """What a block returned with its table changed, in the type it has; the rest as it is.
+    """A block's output with its table changed, in the same type, and the rest as it was.
 
     >>> import numpy as np
     >>> map_output((np.ones(2), "rest"), 0, lambda table: 2 * table, "block")

@@ -1,4 +1,4 @@
-"""Parts of what a block returns: an item of a tuple or dict, an attribute of an object."""
+"""Parts of a block's output: an item of a tuple or dict, an attribute of an object."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .values import describe, is_table
 
 
 def part_of(output: Any, path: OutputPath, name: str) -> Any:
-    """The table in what a block returned.
+    """The table in a block's output.
 
     Args:
         output: of the block.
-        path: of the table in it; None where it is the table.
+        path: of the table in it; None if the output itself is the table.
         name: of the block, for messages.
 
     Raises:
-        InputError: there is no such part, or it is no table.
+        InputError: there is no such part, or it is not a table.
     """
     if path is not None:
         try:
@@ -39,7 +39,7 @@ def part_of(output: Any, path: OutputPath, name: str) -> Any:
 
 
 def with_part(whole: Any, path: OutputPath, part: Any) -> Any:
-    """A copy of what a block returned with another table in it.
+    """A copy of a block's output with another table in it.
 
     >>> with_part((1, 2), 0, 5)
     (5, 2)

@@ -1,4 +1,4 @@
-"""What an adapter is: one way in which calls of a block hold columns."""
+"""The protocol of adapters: from the arguments of a call to a table, and back."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Rows(NamedTuple):
 
 
 class InputAdapter(Protocol):
-    """How the arguments of a call hold columns. Adapters are frozen dataclasses.
+    """Maps arguments of a call to columns, and back. Adapters are frozen dataclasses.
 
     Args:
-        kind: what saved layouts call it.
+        kind: its name in saved layouts.
         partial: whether a call may hold rows that do not count, see `Rows.kept`.
     """
 
@@ -37,7 +37,7 @@ class InputAdapter(Protocol):
 
     @property
     def count(self) -> int:
-        """Number of columns, found without naming them: a file may claim any."""
+        """Number of columns, without building their names: a file may claim any number."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -45,41 +45,41 @@ class InputAdapter(Protocol):
 
     @property
     def feature_dim(self) -> int | None:
-        """Axis of the features; None where each element is a row."""
+        """Axis of the features; None if each element is a row."""
 
     @classmethod
     def plan(
         cls, arguments: Mapping[str, Any], request: LayoutRequest, block: object, name: str
     ) -> Self | None:
-        """The adapter for calls like this first one; None where they are of another kind.
+        """The adapter for calls like this first one; None if they are of another kind.
 
         Args:
             arguments: of the call, by parameter name.
-            request: what the user said.
+            request: how the user describes the block's calls.
             block: which is called.
             name: of the block, for messages.
 
         Raises:
-            InputError: calls of this kind, but with something missing.
+            InputError: the call is of this kind, but incomplete.
         """
 
     def read(self, arguments: Mapping[str, Any], name: str) -> Rows:
         """The columns of a call.
 
         Raises:
-            InputError: arguments other than those planned for.
+            InputError: arguments that differ from those planned for.
         """
 
     def write(self, table: torch.Tensor) -> dict[str, Any]:
-        """Arguments of which `read` gives this table [rows, columns], to query the block."""
+        """The inverse of `read`: arguments from a table [rows, columns], to query the block."""
 
     def to_json(self) -> dict[str, Any]:
         """Its fields, for JSON."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote, and check it: it may come from any file.
+        """The inverse of `to_json`, with checks, because the data may come from any file.
 
         Raises:
-            ValueError, KeyError, TypeError: it is something else.
+            ValueError, KeyError, TypeError: `to_json` did not write this.
         """

@@ -1,4 +1,4 @@
-"""The adapters by kind, in the order in which they are asked about a call."""
+"""The adapters by kind, in the order in which they are tried on a call."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ADAPTERS: dict[str, str | type[InputAdapter]] = {
 
 
 def register_adapter(adapter: type[InputAdapter]) -> None:
-    """Make an adapter of one's own available; it is asked before those that come with us.
+    """Make an adapter of your own available; it is tried before the built-in ones.
 
     Args:
-        adapter: its class; an existing one of its kind is replaced.
+        adapter: its class, which replaces an existing one of the same kind.
     """
     others = {kind: other for kind, other in _ADAPTERS.items() if kind != adapter.kind}
     _ADAPTERS.clear()
@@ -36,13 +36,13 @@ def plan_inputs(
 
     Args:
         arguments: of that call, by parameter name.
-        request: what the user said.
+        request: how the user describes the block's calls.
         block: which is called.
         name: of the block, for messages.
 
     Raises:
-        InputError: an argument that was asked for is missing or is no tensor; a
-            convolutional block without a word on where its channels are.
+        InputError: a requested argument is missing or is not a tensor; a convolutional
+            block for which the user did not choose the axis of features.
     """
     for kind in _ADAPTERS:
         planned = _load(kind).plan(arguments, request, block, name)
@@ -58,10 +58,10 @@ def save_inputs(adapter: InputAdapter) -> dict[str, Any]:
 
 
 def load_inputs(data: Mapping[str, Any]) -> InputAdapter:
-    """Read what `save_inputs` wrote. The kind is looked up among those registered.
+    """The inverse of `save_inputs`; the kind must be a registered one.
 
     Raises:
-        ValueError, KeyError, TypeError: it is something else.
+        ValueError, KeyError, TypeError: `save_inputs` did not write this.
     """
     return _load(data["adapter"]).from_json({k: v for k, v in data.items() if k != "adapter"})
 

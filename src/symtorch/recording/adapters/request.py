@@ -1,4 +1,4 @@
-"""LayoutRequest: what a user says about a block's calls, before any was seen."""
+"""LayoutRequest: how a user describes a block's calls, before any was seen."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 FeatureDim: TypeAlias = int | Literal["auto"] | None
-"""Axis of the features. ``"auto"`` is the last one; None says that there is no such
+"""Axis of the features. ``"auto"`` is the last one; None means that there is no such
 axis: every element is a row and every argument one column."""
 
 OutputPath: TypeAlias = int | str | None
-"""Which part of an output is meant: a position, a key or an attribute; None for all of it."""
+"""Which part of an output is the table: a position, a key or an attribute; None for all of it."""
 
 
 @dataclass(frozen=True)
 class LayoutRequest:
-    """What a user says about a block's calls.
+    """How a user describes a block's calls.
 
     Args:
         inputs: names of the parameters that are columns; None for all that hold tensors.

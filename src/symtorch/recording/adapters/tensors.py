@@ -17,15 +17,15 @@ from .values import as_tensor, is_table
 
 @dataclass(frozen=True)
 class TensorInputs:
-    """The arguments that are columns, and how many columns each.
+    """The arguments that hold columns, and the number of columns of each.
 
     >>> TensorInputs(("u", "v"), (2, 1), -1).names
     ('u_0', 'u_1', 'v_0')
 
     Args:
-        arguments: their names.
-        widths: the columns of each.
-        feature_dim: axis of the features; None where each argument is one column.
+        arguments: names of the arguments.
+        widths: number of columns of each.
+        feature_dim: axis of the features; None if each argument is one column.
     """
 
     arguments: tuple[str, ...]
@@ -80,7 +80,7 @@ class TensorInputs:
         return side_by_side(arguments, self._widths, self.feature_dim, name)
 
     def write(self, table: torch.Tensor) -> dict[str, Any]:
-        """One tensor [rows, width] an argument, [rows] where it is one column."""
+        """One tensor [rows, width] per argument, or [rows] if it is one column."""
         return {**apart(table, self._widths, self.feature_dim)}
 
     def to_json(self) -> dict[str, Any]:

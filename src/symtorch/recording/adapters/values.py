@@ -1,4 +1,4 @@
-"""Values of a call: arrays and DataFrames as tensors, and what messages call them."""
+"""Values of a call: arrays and DataFrames as tensors, and their descriptions in messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def is_table(value: Any) -> bool:
 
 
 def as_tensor(value: Any) -> torch.Tensor:
-    """A tensor as it is; an array or a DataFrame as a tensor, sharing memory if it can.
+    """A tensor unchanged; an array or a DataFrame as a tensor, sharing memory if possible.
 
     Raises:
         UnsupportedTypeError: values that are not numbers.
@@ -36,7 +36,7 @@ def as_tensor(value: Any) -> torch.Tensor:
         hint = REAL_AND_IMAGINARY if array.dtype.kind == "c" else ""
         raise UnsupportedTypeError(f"need numbers; got an array of {array.dtype}{hint}")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        array = array.astype(np.float64)  # torch has no longer ones
+        array = array.astype(np.float64)  # torch has none longer than float64
     backwards = any(stride < 0 for stride in array.strides)
     if backwards or not array.flags.writeable or array.dtype.byteorder == ">":
         array = array.astype(array.dtype.newbyteorder("="), order="C")
@@ -48,7 +48,7 @@ def check_numbers(tensor: torch.Tensor, what: str) -> None:
 
     Args:
         tensor: of a call.
-        what: it is, for messages.
+        what: description of the tensor, for messages.
 
     Raises:
         UnsupportedTypeError: it is complex, sparse, quantised, or has no numbers (meta).
@@ -75,7 +75,7 @@ def cast(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 def map_nested(value: Any, change: Callable[[Any], Any]) -> Any:
-    """What is in lists, tuples and dicts changed, item by item; the containers as they are.
+    """Change the items of nested lists, tuples and dicts, and keep the containers.
 
     >>> map_nested({"x": (1, [2])}, str)
     {'x': ('1', ['2'])}
@@ -106,7 +106,7 @@ def in_kind_of(value: Any, tensor: torch.Tensor) -> Any:
 
 
 def describe(value: Any) -> str:
-    """What a message calls a value.
+    """The description of a value in messages.
 
     >>> describe((torch.ones(4, 2), 3))
     'a tuple of (a tensor [4, 2], int)'
