@@ -96,13 +96,9 @@ def reduce_recording(
     outputs = outputs.first(request.outputs)
 
     coordinates = _coordinates(encoder, outputs, linear, recording, moments, request, weight)
-    table_type = recording.inputs.dtype
+    z, targets = (t.to(recording.inputs.dtype) for t in (z, residual @ outputs.reader))
     reduced = replace(
-        recording,
-        column_names=(),
-        inputs=z.to(table_type),
-        outputs=(residual @ outputs.reader).to(table_type),
-        layout=coordinates.core,
+        recording, column_names=(), inputs=z, outputs=targets, layout=coordinates.core
     )
     return Reduced(coordinates, reduced)
 
