@@ -380,7 +380,7 @@ def test_an_oracle_that_has_no_answer_costs_only_the_hints(oracle) -> None:
     known = problem_of("a*b", {"a": SIGNED, "b": SIGNED}, error=0.0)
     problem = Problem.split(known.train.X, known.train.y, ["a", "b"], oracle=oracle)
     assert relevant_inputs(problem, OPTIONS) == [0, 1]
-    error, _ = best(problem, searched(problem, 5.0))
+    error, _ = best(problem, searched(problem, niterations=6))
     assert error < 1e-9
 
 
