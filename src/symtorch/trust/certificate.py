@@ -17,7 +17,7 @@ Arithmetic = Literal["real", "float32"]
 
 @dataclass(frozen=True)
 class ErrorBound:
-    """The largest |block - equation| of one output.
+    """The largest ``abs(block - equation)`` of one output.
 
     Args:
         equation: its text.

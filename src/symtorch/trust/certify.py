@@ -47,7 +47,7 @@ def certify(
     order: int = 2,
     seed: int = 0,
 ) -> Certificate:
-    """Bound max |block - equation| over a box from below and from above.
+    """Bound max ``abs(block - equation)`` over a box from below and from above.
 
     >>> block = nn.Linear(2, 1)
     >>> with torch.no_grad():
