@@ -172,8 +172,14 @@ def test_operators_that_operon_lacks_are_named(params, message):
 
 
 def test_options_it_cannot_follow_are_refused():
-    with pytest.raises(InputError, match=r"'operon' cannot honour 'parsimony'.*pysr"):
-        search(noisy_law(0), SearchOptions(parsimony=0.1), engine="operon")
+    with pytest.raises(InputError, match=r"'operon' cannot honour 'batching'.*pysr"):
+        search(noisy_law(0), SearchOptions(batching=True), engine="operon")
+
+
+def test_parsimony_which_people_bring_with_them_is_taken_with_a_warning():
+    options = SearchOptions(parsimony=0.1, niterations=1, populations=1)
+    with pytest.warns(UserWarning, match="engine 'operon' ignores 'parsimony'"):
+        search(noisy_law(0), options, engine="operon")
 
 
 # -- laws -------------------------------------------------------------------------------------
