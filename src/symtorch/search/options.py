@@ -61,7 +61,8 @@ class SearchOptions:
         constraints: largest complexity of an operator's arguments, ``{"sin": 5}`` or
             ``{"^": (-1, 3)}``; -1 is no limit.
         nested_constraints: how deep operators may nest, ``{"sin": {"sin": 0}}``. None keeps
-            sin, cos and tan out of each other's arguments; ``{}`` is no limit.
+            sin, cos and tan out of each other's arguments and tanh out of tanh's; ``{}`` is no
+            limit.
         select_k_features: keep only the k inputs that matter most.
         batching: judge candidates on random batches (evolutionary engines on many rows).
         batch_size: rows of a batch.
@@ -196,7 +197,8 @@ class SearchOptions:
         """The ``nested_constraints`` in force, by the operators' names in the table."""
         if self.nested_constraints is None:
             waves = [operator.name for operator in self.unary if operator.name in WAVES]
-            return {outer: dict.fromkeys(waves, 0) for outer in waves}
+            # What saturates once has saturated: tanh of tanh bends no further.
+            return {outer: dict.fromkeys(waves, 0) for outer in waves} | {"tanh": {"tanh": 0}}
         return {
             operator_named(outer, self.custom).name: {
                 operator_named(inner, self.custom).name: most for inner, most in limits.items()
