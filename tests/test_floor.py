@@ -105,6 +105,15 @@ def test_it_keeps_to_the_options(options):
         assert len({name for row in rows for name in row.expression.variables}) <= 2
 
 
+def test_additive_laws_of_many_inputs_are_found_whole():
+    X = randn(1_000, 12).double()
+    y = torch.tanh(X) @ torch.linspace(0.5, 2, 12, dtype=torch.float64)
+    options = {"unary_operators": ("tanh", "exp"), "maxsize": 72}
+    last = floor_of(Problem.split(X, y), **options).rows[-1]
+    assert last.validation_loss < 1e-18
+    assert last.complexity == 12 * 5 - 1
+
+
 def test_weights_count():
     X = randn(400, 2).double()
     left = X[:, 0] < 0

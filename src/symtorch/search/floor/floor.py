@@ -66,7 +66,9 @@ def _readable(row: Candidate, judge: Judge) -> Candidate:
         return row
     names = {operator.name for operator in row.expression.operators}
     refiner = Refiner(problem, problem.train, judge.rule, names)
-    written = judge.score(Expression(refiner.polish(row.expression.root).root))
+    # Forward selection keeps what it took first, also where later terms leave it nothing to say.
+    shorter = refiner.shorten(row.expression.root)
+    written = judge.score(Expression(refiner.polish(shorter.root).root))
     return row if written is None or written.loss > problem.loss_floor else written
 
 

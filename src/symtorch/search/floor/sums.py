@@ -15,7 +15,7 @@ from ..engine import SearchRun
 from ..engines.local.engine import varying_inputs
 from ..engines.local.frame import Frame
 from ..engines.local.pool import Pool, grown_sums, strongest_inputs
-from ..engines.local.terms import Array, Term
+from ..engines.local.terms import Array, Term, atoms
 from ..engines.quadratic import QuadraticEngine
 from ..options import SearchOptions
 from ..problem import Problem
@@ -37,7 +37,7 @@ PARTNERS = 4
 """Inputs whose terms may multiply others, the strongest."""
 
 MOST_TERMS = 12
-"""Terms of a sum of ramps and steps."""
+"""Terms of a sum of ramps and steps, or as many as a larger ``maxsize`` holds."""
 
 ADDITIVE: Sequence[frozenset[str]] = (
     frozenset({"max", "min"}),
@@ -168,18 +168,20 @@ def _shortest(sample: Problem, position: int) -> Iterator[Expression]:
 
 
 def _additive(few: Problem, options: SearchOptions, rule: ComplexityRule) -> Iterator[Expression]:
-    """Sums of lines and one other kind of term, and of their products."""
-
+    """Sums of lines, of one other kind of term, and of their products."""
     frame = Frame(few, few.train, None)
-    terms = [term for column in varying_inputs(frame, options) for term in column.terms()]
-    for kinds in ADDITIVE:
-        some = [term for term in terms if isinstance(term.node, Variable) or _head(term) in kinds]
+    inputs = varying_inputs(frame, options)
+    terms = [term for column in inputs for term in column.terms()]
+    kinds = [
+        [t for t in terms if isinstance(t.node, Variable) or _head(t) in kind] for kind in ADDITIVE
+    ]
+    for some in (atoms(inputs, options.unary), *kinds):
         if all(isinstance(term.node, Variable) for term in some):
             continue
         pool = Pool(frame, some)
         ranked = strongest_inputs(pool, PARTNERS)
         partners = [term for term in pool.terms if term.inputs[0] in ranked]
-        for chosen in grown_sums(pool, partners, MOST_TERMS):
+        for chosen in grown_sums(pool, partners, max(MOST_TERMS, options.maxsize // 5)):
             equation = Expression(frame.equation(chosen))
             yield equation
             if rule.of(equation) >= options.maxsize:
