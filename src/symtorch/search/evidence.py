@@ -64,6 +64,7 @@ ASSUMED = Evidence()
 class Neighbours:
     """Which rows of a table are near each other.
 
+    >>> _ = torch.manual_seed(0)
     >>> X = torch.rand(1000, 2, dtype=torch.float64)
     >>> near = Neighbours(X)
     >>> noise, smooth = torch.randn(1000, dtype=torch.float64), torch.sin(3 * X[:, 0])

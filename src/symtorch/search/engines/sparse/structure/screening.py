@@ -40,6 +40,7 @@ LEAK = 0.02
 def relevant_inputs(problem: Problem, options: SearchOptions, random_state: int = 0) -> list[int]:
     """Indices of the input columns that matter, ascending; never none.
 
+    >>> _ = torch.manual_seed(0)
     >>> X = torch.rand(300, 12, dtype=torch.float64)
     >>> relevant_inputs(Problem.split(X, X[:, 3] * X[:, 7]), SearchOptions())
     [3, 7]
@@ -74,6 +75,7 @@ def screened(problem: Problem, options: SearchOptions, random_state: int) -> tup
 def strongest(problem: Problem, count: int, random_state: int) -> list[int]:
     """The ``count`` columns that matter most, ascending.
 
+    >>> _ = torch.manual_seed(0)
     >>> X = torch.rand(300, 40, dtype=torch.float64)
     >>> strongest(Problem.split(X, X[:, 3] + X[:, 7]), 2, 0)
     [3, 7]
