@@ -9,7 +9,7 @@ import torch
 
 from ..symbolic.complexity import ComplexityRule
 from ..symbolic.expression import Expression
-from ..symbolic.nodes import Constant
+from ..symbolic.nodes import Call, Constant
 from .evidence import Evidence, Neighbours, Surroundings, effective_rows
 from .front import Candidate, Front
 from .limits import within_limits
@@ -36,6 +36,23 @@ def mean_of(problem: Problem) -> Expression:
     """The constant that explains a problem's rows best."""
     share = problem.train.weights / problem.train.weights.sum()
     return Expression(Constant(float(share @ problem.train.y)))
+
+
+def without_offsets(expressions: Iterable[Expression]) -> list[Expression]:
+    """Those that end in a constant offset, without it.
+
+    A search that the clock cuts off has not dropped every offset that does nothing; the front
+    decides which do.
+
+    >>> without_offsets([Expression.parse("x*y - 0.001"), Expression.parse("x*y")])
+    [Expression('x*y')]
+    """
+    found = []
+    for expression in expressions:
+        match expression.root:
+            case Call(operator, (rest, Constant())) if operator.name in ("+", "-"):
+                found.append(Expression(rest))
+    return found
 
 
 class Judge:

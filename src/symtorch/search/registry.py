@@ -15,7 +15,7 @@ from ..recording.contexts import threads
 from ..symbolic.expression import Expression
 from .engine import FOLLOWED_BY_ALL, Budget, Engine, Interruption, Progress, SearchRun
 from .front import Front
-from .judging import Floor, Judge, mean_of
+from .judging import Floor, Judge, mean_of, without_offsets
 from .options import SearchOptions
 from .problem import Problem
 from .spellings import seed_of
@@ -156,11 +156,12 @@ def search(
         floor = _floor(judge, run)
         if not run.interrupted:
             start = [*known, *(row.expression for row in floor.rows[1:])]
-            found = _kept(judge, floor, known, keep)
-            candidates = guest.search(problem, options, replace(run, seeds=start, found=found))
+            report = _kept(judge, floor, known, keep)
+            candidates = guest.search(problem, options, replace(run, seeds=start, found=report))
     # Engines may use all of their time; writing the equations gets a little more.
     late = budget.seconds * (1 + TIDYING) + TIDYING
-    front = judge.front([*judge.scores([*candidates, *known]), *floor.rows], floor.line_r2)
+    found = [*candidates, *without_offsets(candidates), *known]
+    front = judge.front([*judge.scores(found), *floor.rows], floor.line_r2)
     front = judge.tidied(front, keep=floor.rows, stop=lambda: budget.spent() > late)
     return replace(judge.weighed(front), interrupted=run.interrupted)
 
