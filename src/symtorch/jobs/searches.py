@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from types import FrameType
 
 from ..lazy import LazyModule
-from ..search import Engine, Front, Problem, SearchOptions, register_engine, search
+from ..search import Engine, Front, Problem, Progress, SearchOptions, register_engine, search
 from ..search.engine import Interruption
 from .checkpoint import Checkpoint
 from .progress import Reporter
@@ -110,24 +110,12 @@ def _one_by_one(
     jobs: int,
 ) -> Iterator[tuple[int, Front]]:
     interruption = Interruption()
-    checkpoint = searches.checkpoint
     for position, (dim, problem) in enumerate(problems.items()):
         if interruption.seen:
             return
         try:
-            yield (
-                dim,
-                search(
-                    problem,
-                    searches.options,
-                    engine=searches.engine,
-                    random_state=searches.random_state,
-                    progress=reporter.of_search(position, f"output {dim}"),
-                    interruption=interruption,
-                    seeds=_seeds(checkpoint, dim),
-                    keep=_keeper(checkpoint, dim),
-                ),
-            )
+            report = reporter.of_search(position, f"output {dim}")
+            yield dim, _search(dim, problem, searches, searches.engine, report, interruption)
         except KeyboardInterrupt:
             if interruption.seen:
                 raise  # the second one
@@ -161,23 +149,29 @@ def _search_elsewhere(
 ) -> tuple[int, Front]:
     # Another process knows only the engines that come with the package.
     register_engine("here", lambda: guest)
-    front = search(
+    return dim, _search(dim, problem, searches, "here")
+
+
+def _search(
+    dim: int,
+    problem: Problem,
+    searches: Searches,
+    engine: str,
+    progress: Callable[[Progress], None] | None = None,
+    interruption: Interruption | None = None,
+) -> Front:
+    """Search one output from what its checkpoint holds, and keep what is found there."""
+    kept = searches.checkpoint
+    return search(
         problem,
         searches.options,
-        engine="here",
+        engine=engine,
         random_state=searches.random_state,
-        seeds=_seeds(searches.checkpoint, dim),
-        keep=_keeper(searches.checkpoint, dim),
+        progress=progress,
+        interruption=interruption,
+        seeds=None if kept is None else kept.front(dim),
+        keep=None if kept is None else lambda front: kept.keep(dim, front),
     )
-    return dim, front
-
-
-def _seeds(checkpoint: Checkpoint | None, dim: int) -> Front | None:
-    return None if checkpoint is None else checkpoint.front(dim)
-
-
-def _keeper(checkpoint: Checkpoint | None, dim: int) -> Callable[[Front], None] | None:
-    return None if checkpoint is None else lambda front: checkpoint.keep(dim, front)
 
 
 @contextmanager
